@@ -1,0 +1,1280 @@
+/* The shim between libev and Python: everything that has to happen in C.
+ *
+ * Compiled by build_ffi.py as part of the module _ev; nothing else includes it.
+ * It must never touch Python's C API (the module is one file for every CPython
+ * and for PyPy), nor libev's internals (the system's libev has to do as well).
+ *
+ * How an event travels. libev calls on_invoke_pending where it would invoke
+ * what is pending. collect() lets libev do that, with on_event as the callback
+ * of every watcher: on_event invokes nothing, it appends (slot, revents) to the
+ * loop's ready queue, so the queue has libev's own order. deliver() then makes
+ * one call into Python for the whole queue. What Python does to a watcher that
+ * is still in the queue, it does through the functions below: stop and clear
+ * take it out again (forget), and whatever could change the order, a feed or a
+ * nested run, first gives the undelivered rest back to libev (spill), whose own
+ * rules then hold. Delivering one by one or in a batch is so the same to a
+ * caller.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if MOOD_LIBEV_BUNDLED
+#include "config.h"
+#define EV_API_STATIC 1
+#include "ev.c"
+#else
+#define EV_COMPAT3 0
+#include <ev.h>
+#endif
+
+#include "shim.h"
+
+static void mood_on_batch(int loop, int count, int retired);
+static void mood_on_event(int loop, int slot, int revents, int retired);
+static void mood_on_callback(int loop);
+static void mood_on_error(int loop, int slot, int errnum);
+static void mood_on_signal(int loop);
+static void mood_on_spill(int loop);
+static void mood_on_failed(int loop);
+static double mood_on_reschedule(int loop, int slot, double now);
+
+/* -- the process -------------------------------------------------------------- */
+
+/* Signals belong to the process, and loops may run in many threads. */
+static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct mood_signal_use {
+    struct mood_loop *loop;
+    int watchers;
+    struct sigaction before; /* what the program had */
+    struct sigaction libevs; /* what libev put there */
+    int blocked;             /* was the signal blocked before */
+} signal_uses[NSIG];
+
+/* The loop that this thread runs, and the one that it collects events of. */
+static __thread struct mood_loop *running, *collecting;
+
+static int exiting;
+static pthread_t exiting_thread;
+
+/* From here on Python may go away under the other threads: they must not call
+ * it again. Called by atexit, in the thread that finalizes the interpreter. */
+static void mood_exit(void)
+{
+    exiting_thread = pthread_self();
+    __atomic_store_n(&exiting, 1, __ATOMIC_SEQ_CST);
+}
+
+static int python_is_gone(void)
+{
+    return __atomic_load_n(&exiting, __ATOMIC_RELAXED) &&
+           !pthread_equal(exiting_thread, pthread_self());
+}
+
+/* libev gave up on a system call. Its own answer is abort(). */
+static void on_syserr(const char *msg) EV_NOEXCEPT
+{
+    (void)msg;
+    if (running) {
+        running->syserr = errno ? errno : EIO;
+        ev_break(running->ev, EVBREAK_ALL);
+    }
+}
+
+static const char *mood_version(void) { return MOOD_EVENT_VERSION; }
+
+static const char *mood_libev_origin(void) { return MOOD_LIBEV_ORIGIN; }
+
+static int mood_debug(void)
+{
+#ifdef MOOD_EVENT_DEBUG
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+/* -- the table of watcher types ------------------------------------------------ */
+
+typedef void (*mood_change)(struct ev_loop *, void *);
+
+#define MOOD_WATCHER(name, event, params, args, ...)                           \
+    static void start_##name(struct ev_loop *ev, void *w)                      \
+    {                                                                          \
+        ev_##name##_start(ev, (struct ev_##name *)w);                          \
+    }                                                                          \
+    static void stop_##name(struct ev_loop *ev, void *w)                       \
+    {                                                                          \
+        ev_##name##_stop(ev, (struct ev_##name *)w);                           \
+    }
+/* ev_child_start serves libev's default loop only, whose reaper takes the exit
+ * statuses of every child of the process. A Child is reaped here (on_sigchld);
+ * all it needs of libev is to be active and to count as a reference, which an
+ * async watcher nobody sends to has. ev_any_watcher makes the structs agree in
+ * the fields that this touches. */
+#define ev_child_start(ev, w) ev_async_start((ev), (struct ev_async *)(void *)(w))
+#define ev_child_stop(ev, w) ev_async_stop((ev), (struct ev_async *)(void *)(w))
+#include "cdef.h"
+#undef MOOD_WATCHER
+#undef ev_child_start
+#undef ev_child_stop
+
+static const struct mood_type {
+    mood_change start, stop;
+} types[MOOD_TYPES] = {
+#define MOOD_WATCHER(name, event, params, args, ...) {start_##name, stop_##name},
+#include "cdef.h"
+#undef MOOD_WATCHER
+};
+
+static ev_watcher *watcher_ev(mood_watcher *w)
+{
+    return (ev_watcher *)(void *)(w + 1);
+}
+
+/* How many references libev takes for it: an ev_embed starts three watchers of
+ * its own, an ev_cleanup gives its own one back. */
+static int references(const mood_watcher *w)
+{
+    return w->type == MOOD_TYPE_embed ? 4 : w->type != MOOD_TYPE_cleanup;
+}
+
+static void unkeep(mood_watcher *w)
+{
+    for (int i = references(w); i--;)
+        ev_unref(w->loop->ev);
+    w->unrefed = 1;
+    w->loop->unkept++;
+}
+
+static void rekeep(mood_watcher *w)
+{
+    if (!w->unrefed)
+        return;
+    for (int i = references(w); i--;)
+        ev_ref(w->loop->ev);
+    w->unrefed = 0;
+    w->loop->unkept--;
+}
+
+/* -- the ready queue ------------------------------------------------------------ */
+
+static int is_ready(const mood_watcher *w)
+{
+    const struct mood_loop *l = w->loop;
+
+    /* Nobody clears w->ready: only an entry that points back makes it true. */
+    return w->ready < l->count && l->ready[w->ready] == w;
+}
+
+/* Take a watcher out of the queue, so that it is not invoked for this event. */
+static void forget(mood_watcher *w)
+{
+    struct mood_loop *l = w->loop;
+
+    l->forgotten = -1;
+    if (is_ready(w)) {
+        l->forgotten = w->ready;
+        l->ready[w->ready] = NULL;
+        l->events[2 * w->ready] = 0;
+    }
+}
+
+/* Give the queue from `position` on back to libev. Newest first: libev invokes
+ * what was fed last, first. */
+static int mood_spill(struct mood_loop *l, int position)
+{
+    int i = l->count;
+
+    l->count = 0;
+    while (i-- > position)
+        if (l->ready[i])
+            ev_feed_event(l->ev, watcher_ev(l->ready[i]), l->events[2 * i + 1]);
+    return 0;
+}
+
+/* Called before anything that has libev's order or libev's pending state for
+ * its subject. Only Python knows how much of a batch it has delivered. */
+static void settle(struct mood_loop *l)
+{
+    if (l->count) {
+        if (l->collecting)
+            mood_spill(l, 0);
+        else
+            mood_on_spill(l->id);
+    }
+}
+
+/* May Python be called for the loop's events? */
+static int is_broken(const struct mood_loop *l)
+{
+    return l->broken || python_is_gone();
+}
+
+/* Give the queue to Python. */
+static void deliver(struct mood_loop *l)
+{
+    int count = l->count, retired = l->nretired;
+
+    if (is_broken(l)) {
+        mood_spill(l, 0);
+        l->nretired = 0;
+    } else if (count == 1) {
+        l->count = 0;
+        if (l->events[0])
+            mood_on_event(l->id, l->events[0], l->events[1], retired);
+        else
+            l->nretired = 0;
+    } else if (count) {
+        mood_on_batch(l->id, count, retired);
+        l->count = 0;
+    }
+}
+
+/* Deliver what has been collected so far, in the middle of collecting. */
+static void flush(struct mood_loop *l)
+{
+    struct mood_loop *outer = collecting;
+    int was_collecting = l->collecting;
+
+    collecting = NULL;
+    l->collecting = 0;
+    deliver(l);
+    l->collecting = was_collecting;
+    collecting = outer;
+}
+
+/* The callback of every watcher. */
+static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
+{
+    mood_watcher *w = evw->data;
+    struct mood_loop *l = w->loop;
+
+    if (is_ready(w)) {
+        if (is_broken(l)) {
+            l->events[2 * w->ready + 1] |= revents;
+            return;
+        }
+        /* libev would have invoked it twice. */
+        flush(l);
+    }
+    if (revents & EV_ERROR && !is_broken(l)) {
+        flush(l);
+        if (!is_broken(l)) {
+            int errnum = l->errnum;
+
+            if (w->type == MOOD_TYPE_io &&
+                fcntl(((struct mood_io *)w)->ev.fd, F_GETFD) < 0)
+                errnum = errno;
+            mood_on_error(l->id, w->slot, errnum);
+            return;
+        }
+    }
+    w->ready = l->count;
+    l->ready[l->count] = w;
+    l->events[2 * l->count] = w->slot;
+    l->events[2 * l->count + 1] = revents;
+    l->count++;
+    if (!ev_is_active(evw)) {
+        if (w->unrefed)
+            rekeep(w);
+        l->retired[l->nretired++] = w->slot;
+    }
+    /* What it reports is in the watcher, and the next one to be reaped could
+     * be reported by the same watcher. */
+    if (w->type == MOOD_TYPE_child && !is_broken(l))
+        flush(l);
+    (void)ev;
+}
+
+/* Invoke all that is pending: Loop.invoke(), and libev without Loop.callback. */
+static void invoke(struct mood_loop *l)
+{
+    if (l->failed) {
+        l->failed = 0;
+        mood_on_failed(l->id);
+    }
+    settle(l);
+    while (l->ev && !is_broken(l) && ev_pending_count(l->ev)) {
+        struct mood_loop *outer = collecting;
+
+        collecting = l;
+        l->collecting++;
+        ev_invoke_pending(l->ev);
+        l->collecting--;
+        collecting = outer;
+        if (l->signalled && !is_broken(l)) {
+            l->signalled = 0;
+            mood_on_signal(l->id);
+        }
+        deliver(l);
+    }
+}
+
+static void on_invoke_pending(struct ev_loop *ev)
+{
+    struct mood_loop *l = ev_userdata(ev);
+
+    l->errnum = errno;
+    if (python_is_gone())
+        ev_break(ev, EVBREAK_ALL);
+    /* libev runs an embedded loop while the outer one is being collected: what
+     * the outer one has collected came first. */
+    if (collecting && collecting != l) {
+        if (!is_broken(collecting))
+            flush(collecting);
+        if (is_broken(collecting))
+            return;
+    }
+    if (is_broken(l))
+        return;
+    if (l->has_callback) {
+        /* Timers that have just ended and do not keep the loop running: theirs
+         * would be one reference too few until somebody calls invoke(). */
+        if (l->unkept)
+            for (int slot = 1; slot < l->room; slot++)
+                if (l->held[slot] && !ev_is_active(watcher_ev(l->held[slot])))
+                    rekeep(l->held[slot]);
+        mood_on_callback(l->id);
+    } else
+        invoke(l);
+    /* Whatever libev leaves there before the next time is libev's. */
+    errno = 0;
+}
+
+/* -- slots ----------------------------------------------------------------------- */
+
+/* Room for one more slot in every array, so that on_event never allocates: a
+ * watcher is in the ready queue once at most, and the queue has as much room
+ * as there are watchers. */
+static int make_room(struct mood_loop *l, int slot)
+{
+    int room = l->room;
+    void *p;
+
+    if (slot < room)
+        return 0;
+    while (room <= slot)
+        room = room ? 2 * room : 16;
+#define MOOD_GROW(array, n)                                                    \
+    p = realloc(l->array, (n) * sizeof *l->array);                             \
+    if (!p)                                                                    \
+        return -ENOMEM;                                                        \
+    l->array = p;
+    MOOD_GROW(events, 2 * (size_t)room + 2)
+    MOOD_GROW(ready, (size_t)room + 1)
+    /* Retired twice at most before Python looks: expired, then fed. */
+    MOOD_GROW(retired, 2 * (size_t)room + 2)
+    MOOD_GROW(held, (size_t)room)
+#undef MOOD_GROW
+    memset(l->held + l->room, 0, (size_t)(room - l->room) * sizeof *l->held);
+    l->room = room;
+    return 0;
+}
+
+static int hold(mood_watcher *w, int slot)
+{
+    int error = make_room(w->loop, slot);
+
+    if (!error) {
+        w->slot = slot;
+        w->loop->held[slot] = w;
+    }
+    return error;
+}
+
+static void let_go(mood_watcher *w)
+{
+    if (w->slot) {
+        w->loop->held[w->slot] = NULL;
+        w->slot = 0;
+    }
+}
+
+static int is_idle(mood_watcher *w)
+{
+    ev_watcher *evw = watcher_ev(w);
+
+    return !ev_is_active(evw) && !ev_is_pending(evw) && !is_ready(w);
+}
+
+/* 1 if nothing can invoke the watcher, which its slot is then free of. */
+static int mood_retirable(void *p)
+{
+    mood_watcher *w = p;
+
+    if (w->loop->ev && !is_idle(w))
+        return 0;
+    let_go(w);
+    return 1;
+}
+
+/* Leave in `retired` the slots that Python can free, and return how many. */
+static int mood_retire(struct mood_loop *l)
+{
+    int count = 0;
+
+    l->count = 0; /* all delivered, or spilled */
+    for (int i = 0; i < l->nretired; i++) {
+        int slot = l->retired[i];
+        mood_watcher *w = slot ? l->held[slot] : NULL;
+
+        if (w && is_idle(w)) {
+            let_go(w);
+            l->retired[count++] = slot;
+        }
+    }
+    l->nretired = 0;
+    return count;
+}
+
+/* -- signals and children -------------------------------------------------------- */
+
+/* Attach one more watcher to a signal. libev leaves SIG_DFL behind when the
+ * last one stops, and the next signal would then end the program. */
+static int attach_signal(struct mood_loop *l, ev_signal *w)
+{
+    struct mood_signal_use *use = &signal_uses[w->signum];
+    sigset_t mask;
+    int result = 0;
+
+    pthread_mutex_lock(&process_lock);
+    if (use->loop && use->loop != l)
+        result = MOOD_SIGNAL_TAKEN;
+    else {
+        if (!use->watchers++) {
+            use->loop = l;
+            sigaction(w->signum, NULL, &use->before);
+            pthread_sigmask(SIG_BLOCK, NULL, &mask);
+            use->blocked = sigismember(&mask, w->signum) == 1;
+            ev_signal_start(l->ev, w);
+            sigaction(w->signum, NULL, &use->libevs);
+        } else
+            ev_signal_start(l->ev, w);
+    }
+    pthread_mutex_unlock(&process_lock);
+    return result;
+}
+
+static void detach_signal(struct mood_loop *l, ev_signal *w)
+{
+    struct mood_signal_use *use = &signal_uses[w->signum];
+    struct sigaction now;
+    sigset_t mask;
+
+    pthread_mutex_lock(&process_lock);
+    if (--use->watchers)
+        ev_signal_stop(l->ev, w);
+    else {
+        sigaction(w->signum, NULL, &now);
+        ev_signal_stop(l->ev, w);
+        /* Unless the program has put another one there meanwhile. */
+        sigaction(w->signum,
+                  now.sa_handler == use->libevs.sa_handler ? &use->before : &now,
+                  NULL);
+        if (use->blocked) {
+            sigemptyset(&mask);
+            sigaddset(&mask, w->signum);
+            pthread_sigmask(SIG_BLOCK, &mask, NULL);
+        }
+        use->loop = NULL;
+    }
+    pthread_mutex_unlock(&process_lock);
+}
+
+/* Tell the Child watchers of one status, as libev would. */
+static void report_child(struct mood_loop *l, int pid, int status)
+{
+    int ended = WIFEXITED(status) || WIFSIGNALED(status);
+
+    /* Again, for the next one, after these have been invoked. */
+    ev_feed_event(l->ev, &l->sigchld, EV_SIGNAL);
+    for (int slot = 1; slot < l->room; slot++) {
+        mood_watcher *w = l->held[slot];
+        ev_child *child;
+        int revents;
+
+        if (!w || w->type != MOOD_TYPE_child)
+            continue;
+        child = &((struct mood_child *)w)->ev;
+        if (!ev_is_active(child) || (child->pid && child->pid != pid) ||
+            (!ended && !(child->flags & 1)))
+            continue;
+        /* Before sigchld is: a priority of its own would be too late. */
+        revents = ev_clear_pending(l->ev, child);
+        ev_set_priority(child, EV_MAXPRI);
+        child->rpid = pid;
+        child->rstatus = status;
+        if (child->pid && ended)
+            w->reaped = 1;
+        ev_feed_event(l->ev, child, revents | EV_CHILD);
+    }
+}
+
+/* Reap for the Child watchers: the processes that they name and no others,
+ * unless one asks for any process. libev's own reaper takes them all, and with
+ * them what subprocess waits for. */
+static void on_sigchld(struct ev_loop *ev, ev_signal *sigchld, int revents)
+{
+    struct mood_loop *l = sigchld->data;
+    int status, pid, any = 0, flags = WNOHANG;
+
+    (void)revents;
+    if (l->broken) {
+        l->reap_later = 1;
+        return;
+    }
+    for (int slot = 1; slot < l->room; slot++) {
+        mood_watcher *w = l->held[slot];
+        ev_child *child;
+
+        if (!w || w->type != MOOD_TYPE_child || w->reaped)
+            continue;
+        child = &((struct mood_child *)w)->ev;
+        if (!ev_is_active(child))
+            continue;
+        if (!child->pid) {
+            any = 1;
+            if (child->flags & 1)
+                flags |= WUNTRACED | WCONTINUED;
+            continue;
+        }
+        pid = waitpid(child->pid, &status,
+                      WNOHANG | (child->flags & 1 ? WUNTRACED | WCONTINUED : 0));
+        if (pid > 0) {
+            report_child(l, pid, status);
+            return;
+        }
+    }
+    if (any && (pid = waitpid(-1, &status, flags)) > 0)
+        report_child(l, pid, status);
+    (void)ev;
+}
+
+static int start_children(struct mood_loop *l)
+{
+    if (!l->children) {
+        int error;
+
+        ev_signal_init(&l->sigchld, on_sigchld, SIGCHLD);
+        l->sigchld.data = l;
+        ev_set_priority(&l->sigchld, EV_MAXPRI);
+        error = attach_signal(l, &l->sigchld);
+        if (error)
+            return error;
+        ev_unref(l->ev);
+    }
+    l->children++;
+    /* It may have ended already, and SIGCHLD with it. */
+    ev_feed_event(l->ev, &l->sigchld, EV_SIGNAL);
+    return 0;
+}
+
+static void stop_children(struct mood_loop *l)
+{
+    if (!--l->children) {
+        ev_ref(l->ev);
+        detach_signal(l, &l->sigchld);
+    }
+}
+
+/* -- a loop ----------------------------------------------------------------------- */
+
+static void on_event_of(mood_watcher *head, void *evw)
+{
+    ev_init((ev_watcher *)evw, on_event);
+    ((ev_watcher *)evw)->data = head;
+}
+
+static void on_wakeup(struct ev_loop *ev, ev_io *io, int revents)
+{
+    struct mood_loop *l = io->data;
+    char bytes[256];
+    ssize_t n;
+
+    (void)ev;
+    (void)revents;
+    while ((n = read(io->fd, bytes, sizeof bytes)) > 0)
+        /* Whoever had the wakeup descriptor before wants to know as well. */
+        if (l->wakeup_previous >= 0 &&
+            write(l->wakeup_previous, bytes, (size_t)n) < 0)
+            break;
+    l->signalled = 1;
+}
+
+static int mood_loop_open(struct mood_loop *l, int id, unsigned int flags)
+{
+    const unsigned int experimental = EVBACKEND_LINUXAIO | EVBACKEND_IOURING;
+    int error;
+
+    memset(l, 0, sizeof *l);
+    l->id = id;
+    l->wakeup_previous = -1;
+    l->forgotten = -1;
+    error = make_room(l, 1);
+    if (error)
+        return error;
+    /* libev tries these first whenever they are among others. */
+    if (flags & EVBACKEND_MASK & ~experimental & ev_supported_backends())
+        l->ev = ev_loop_new(flags & ~experimental);
+    if (!l->ev)
+        l->ev = ev_loop_new(flags);
+    if (!l->ev)
+        return MOOD_CLOSED;
+    ev_set_syserr_cb(on_syserr);
+    pthread_mutex_init(&l->knocking, NULL);
+    ev_set_userdata(l->ev, l);
+    ev_set_invoke_pending_cb(l->ev, on_invoke_pending);
+    on_event_of(&l->knock.head, &l->knock.ev);
+    l->knock.head.loop = l;
+    l->knock.head.type = MOOD_TYPE_async;
+    return hold(&l->knock.head, 1);
+}
+
+/* Is there a descriptor left for libev's wake-up pipe? Without one, libev tries
+ * for ever. */
+static int can_have_pipe(struct mood_loop *l)
+{
+    int fd;
+
+    if (l->has_pipe)
+        return 0;
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    close(fd);
+    return 0;
+}
+
+/* Be ready for mood_knock. */
+static int mood_listen(struct mood_loop *l)
+{
+    int error;
+
+    if (!l->ev)
+        return MOOD_CLOSED;
+    if (ev_is_active(&l->knock.ev))
+        return 0;
+    error = can_have_pipe(l);
+    if (!error) {
+        ev_async_start(l->ev, &l->knock.ev);
+        ev_unref(l->ev);
+        pthread_mutex_lock(&l->knocking);
+        l->has_pipe = 1;
+        pthread_mutex_unlock(&l->knocking);
+    }
+    return error;
+}
+
+/* From any thread: deliver an event of slot 1. */
+static int mood_knock(struct mood_loop *l)
+{
+    int result = MOOD_SILENT;
+
+    pthread_mutex_lock(&l->knocking);
+    if (l->ev && ev_is_active(&l->knock.ev)) {
+        ev_async_send(l->ev, &l->knock.ev);
+        result = 0;
+    }
+    pthread_mutex_unlock(&l->knocking);
+    return result;
+}
+
+/* Watch `fd`, which signal.set_wakeup_fd writes to the other end of, and pass
+ * on what comes to `previous`. fd -1: stop. */
+static int mood_wakeup(struct mood_loop *l, int fd, int previous)
+{
+    if (!l->ev)
+        return MOOD_CLOSED;
+    l->wakeup_previous = previous;
+    if (l->wakeup_active && l->wakeup.fd != fd) {
+        ev_ref(l->ev);
+        ev_io_stop(l->ev, &l->wakeup);
+        l->wakeup_active = 0;
+    }
+    if (fd >= 0 && !l->wakeup_active) {
+        ev_io_init(&l->wakeup, on_wakeup, fd, EV_READ);
+        l->wakeup.data = l;
+        ev_set_priority(&l->wakeup, EV_MAXPRI);
+        ev_io_start(l->ev, &l->wakeup);
+        ev_unref(l->ev);
+        l->wakeup_active = 1;
+    }
+    return 0;
+}
+
+static int mood_stop(void *p);
+
+/* Python has stopped what it knows of; whatever is left is stopped here. */
+static int mood_loop_destroy(struct mood_loop *l)
+{
+    struct ev_loop *ev = l->ev;
+
+    if (l->rescheduling)
+        return MOOD_RESCHEDULING;
+    if (!ev)
+        return 0;
+    for (int slot = 2; slot < l->room; slot++)
+        if (l->held[slot])
+            mood_stop(l->held[slot]);
+    mood_wakeup(l, -1, -1);
+    pthread_mutex_lock(&l->knocking);
+    if (ev_is_active(&l->knock.ev)) {
+        ev_ref(ev);
+        ev_async_stop(ev, &l->knock.ev);
+    }
+    l->ev = NULL;
+    pthread_mutex_unlock(&l->knocking);
+    ev_loop_destroy(ev);
+    l->count = l->nretired = l->room = 0;
+    free(l->events);
+    free(l->ready);
+    free(l->retired);
+    free(l->held);
+    l->events = l->retired = NULL;
+    l->ready = l->held = NULL;
+    return 0;
+}
+
+/* What may not happen to a loop now, or 0. */
+static int refusal(const struct mood_loop *l)
+{
+    return !l->ev ? MOOD_CLOSED : l->rescheduling ? MOOD_RESCHEDULING : 0;
+}
+
+#define REFUSE(l)                                                              \
+    do {                                                                       \
+        int refusal_ = refusal(l);                                             \
+        if (refusal_)                                                          \
+            return refusal_;                                                   \
+    } while (0)
+
+static int mood_run(struct mood_loop *l, int flags)
+{
+    struct mood_loop *outer = running;
+    struct mood_loop *outer_collecting = collecting;
+    int result;
+
+    REFUSE(l);
+    settle(l);
+    if (l->reap_later) {
+        l->reap_later = 0;
+        if (l->children)
+            ev_feed_event(l->ev, &l->sigchld, EV_SIGNAL);
+    }
+    running = l;
+    collecting = NULL;
+    errno = 0;
+    result = ev_run(l->ev, flags);
+    running = outer;
+    collecting = outer_collecting;
+    return result != 0;
+}
+
+static int mood_invoke(struct mood_loop *l)
+{
+    REFUSE(l);
+    invoke(l);
+    return 0;
+}
+
+static void mood_break(struct mood_loop *l, int how)
+{
+    if (l->ev)
+        ev_break(l->ev, how);
+}
+
+static int mood_pending_count(struct mood_loop *l, int position)
+{
+    int count = 0;
+
+    if (!l->ev)
+        return 0;
+    for (; position < l->count; position++)
+        count += l->ready[position] != NULL;
+    /* libev counts what was stopped or cleared, and watchers of its own. */
+    if (ev_pending_count(l->ev))
+        for (int slot = 1; slot < l->room; slot++)
+            count += l->held[slot] && ev_is_pending(watcher_ev(l->held[slot]));
+    return count;
+}
+
+static int mood_active_count(struct mood_loop *l)
+{
+    int count = 0;
+
+    for (int slot = 2; slot < l->room; slot++)
+        count += l->held[slot] && ev_is_active(watcher_ev(l->held[slot]));
+    return count;
+}
+
+static int mood_fork(struct mood_loop *l)
+{
+    REFUSE(l);
+    ev_loop_fork(l->ev);
+    return 0;
+}
+
+/* In the child of a fork: locks may have been held by threads that are gone. */
+static void mood_after_fork(struct mood_loop *l)
+{
+    pthread_mutex_init(&process_lock, NULL);
+    if (l->ev) {
+        pthread_mutex_init(&l->knocking, NULL);
+        ev_loop_fork(l->ev);
+    }
+}
+
+static double mood_now(struct mood_loop *l) { return l->ev ? ev_now(l->ev) : -1.; }
+
+static int mood_update(struct mood_loop *l)
+{
+    REFUSE(l);
+    ev_now_update(l->ev);
+    return 0;
+}
+
+static int mood_suspend(struct mood_loop *l)
+{
+    REFUSE(l);
+    if (l->suspended)
+        return MOOD_SUSPENDED;
+    l->suspended = 1;
+    ev_suspend(l->ev);
+    return 0;
+}
+
+static int mood_resume(struct mood_loop *l)
+{
+    REFUSE(l);
+    if (!l->suspended)
+        return MOOD_NOT_SUSPENDED;
+    l->suspended = 0;
+    ev_resume(l->ev);
+    return 0;
+}
+
+static int mood_ref(struct mood_loop *l)
+{
+    REFUSE(l);
+    if (l->balance == INT32_MAX)
+        return MOOD_UNBALANCED;
+    l->balance++;
+    ev_ref(l->ev);
+    return 0;
+}
+
+/* libev runs for ever once it has fewer references than none. */
+static int mood_unref(struct mood_loop *l)
+{
+    int references_left;
+
+    REFUSE(l);
+    references_left = l->balance - l->unkept + mood_active_count(l);
+    for (int slot = 2; slot < l->room; slot++)
+        if (l->held[slot] && l->held[slot]->type == MOOD_TYPE_cleanup)
+            references_left -= ev_is_active(watcher_ev(l->held[slot])) != 0;
+    if (references_left <= 0)
+        return MOOD_UNBALANCED;
+    l->balance--;
+    ev_unref(l->ev);
+    return 0;
+}
+
+static int mood_verify(struct mood_loop *l)
+{
+    REFUSE(l);
+    ev_verify(l->ev);
+    return 0;
+}
+
+static unsigned int mood_backend(struct mood_loop *l)
+{
+    return l->ev ? ev_backend(l->ev) : 0;
+}
+
+static unsigned int mood_iteration(struct mood_loop *l)
+{
+    return l->ev ? ev_iteration(l->ev) : 0;
+}
+
+static unsigned int mood_depth(struct mood_loop *l)
+{
+    return l->ev ? ev_depth(l->ev) : 0;
+}
+
+/* libev hands a timeout to the kernel as milliseconds in an int. */
+#define LONGEST_INTERVAL 1e6
+
+static int mood_io_interval(struct mood_loop *l, double interval)
+{
+    REFUSE(l);
+    ev_set_io_collect_interval(
+        l->ev, interval < LONGEST_INTERVAL ? interval : LONGEST_INTERVAL);
+    return 0;
+}
+
+static int mood_timeout_interval(struct mood_loop *l, double interval)
+{
+    REFUSE(l);
+    ev_set_timeout_collect_interval(
+        l->ev, interval < LONGEST_INTERVAL ? interval : LONGEST_INTERVAL);
+    return 0;
+}
+
+static int mood_feed_fd_event(struct mood_loop *l, int fd, int revents)
+{
+    REFUSE(l);
+    settle(l);
+    ev_feed_fd_event(l->ev, fd, revents);
+    return 0;
+}
+
+static int mood_feed_signal_event(struct mood_loop *l, int signum)
+{
+    REFUSE(l);
+    settle(l);
+    ev_feed_signal_event(l->ev, signum);
+    return 0;
+}
+
+/* -- a watcher ---------------------------------------------------------------------- */
+
+#define MOOD_WATCHER(name, event, params, args, ...)                           \
+    static void mood_##name##_init(struct mood_##name *w, struct mood_loop *l) \
+    {                                                                          \
+        memset(w, 0, sizeof *w);                                               \
+        w->head.loop = l;                                                      \
+        w->head.type = MOOD_TYPE_##name;                                       \
+        w->head.keepalive = 1;                                                 \
+        on_event_of(&w->head, &w->ev);                                         \
+    }                                                                          \
+    __attribute__((unused)) static int mood_##name##_set(                      \
+        MOOD_AFTER(struct mood_##name *w, MOOD_UNPACK params))                 \
+    {                                                                          \
+        (void)w;                                                               \
+        MOOD_CALL(ev_##name##_set, MOOD_AFTER(&w->ev, MOOD_UNPACK args));      \
+        return 0;                                                              \
+    }
+#include "cdef.h"
+#undef MOOD_WATCHER
+
+/* Outside a run the loop's time is as old as its last iteration, and a timer
+ * that counts from there is early (ev.pod, "The special problem of time
+ * updates"). */
+static void freshen(struct mood_loop *l)
+{
+    if (!ev_depth(l->ev) && !l->suspended)
+        ev_now_update(l->ev);
+}
+
+static int mood_start(void *p, int slot)
+{
+    mood_watcher *w = p;
+    struct mood_loop *l = w->loop;
+    ev_watcher *evw = watcher_ev(w);
+    int error = 0;
+
+    REFUSE(l);
+    if (ev_is_active(evw))
+        return 0;
+    switch (w->type) {
+    case MOOD_TYPE_io:
+        if (fcntl(((struct mood_io *)w)->ev.fd, F_GETFD) < 0)
+            error = -errno;
+        break;
+    case MOOD_TYPE_timer:
+    case MOOD_TYPE_periodic:
+        freshen(l);
+        break;
+    case MOOD_TYPE_signal:
+    case MOOD_TYPE_child:
+    case MOOD_TYPE_async:
+        error = can_have_pipe(l);
+        break;
+    }
+    if (!error)
+        error = hold(w, slot);
+    if (error)
+        return error;
+    switch (w->type) {
+    case MOOD_TYPE_signal:
+        error = attach_signal(l, &((struct mood_signal *)w)->ev);
+        break;
+    case MOOD_TYPE_child:
+        w->reaped = 0;
+        error = start_children(l);
+        if (!error)
+            types[w->type].start(l->ev, evw);
+        break;
+    default:
+        types[w->type].start(l->ev, evw);
+    }
+    if (error) {
+        if (is_idle(w))
+            let_go(w);
+        return error;
+    }
+    if (w->type == MOOD_TYPE_async) {
+        pthread_mutex_lock(&l->knocking);
+        l->has_pipe = 1;
+        pthread_mutex_unlock(&l->knocking);
+    }
+    if (!w->keepalive)
+        unkeep(w);
+    return 0;
+}
+
+static int mood_stop(void *p)
+{
+    mood_watcher *w = p;
+    struct mood_loop *l = w->loop;
+    ev_watcher *evw = watcher_ev(w);
+
+    REFUSE(l);
+    forget(w);
+    if (ev_is_active(evw)) {
+        rekeep(w);
+        if (w->type == MOOD_TYPE_signal)
+            detach_signal(l, &((struct mood_signal *)w)->ev);
+        else
+            types[w->type].stop(l->ev, evw);
+        if (w->type == MOOD_TYPE_child)
+            stop_children(l);
+    } else {
+        ev_clear_pending(l->ev, evw);
+        rekeep(w);
+    }
+    let_go(w);
+    return 0;
+}
+
+static int mood_active(void *p)
+{
+    return ev_is_active(watcher_ev(p)) != 0;
+}
+
+static int mood_pending(void *p, int position)
+{
+    mood_watcher *w = p;
+
+    return ev_is_pending(watcher_ev(w)) || (is_ready(w) && w->ready >= position);
+}
+
+static int mood_clear(void *p, int position, int *revents)
+{
+    mood_watcher *w = p;
+    struct mood_loop *l = w->loop;
+
+    REFUSE(l);
+    l->forgotten = -1;
+    *revents = ev_clear_pending(l->ev, watcher_ev(w));
+    if (is_ready(w) && w->ready >= position) {
+        *revents |= l->events[2 * w->ready + 1];
+        forget(w);
+    }
+    return 0;
+}
+
+static int mood_feed(void *p, int slot, int revents)
+{
+    mood_watcher *w = p;
+    int error;
+
+    REFUSE(w->loop);
+    error = hold(w, slot);
+    if (!error) {
+        settle(w->loop);
+        ev_feed_event(w->loop->ev, watcher_ev(w), revents);
+    }
+    return error;
+}
+
+static int mood_priority(void *p) { return ev_priority(watcher_ev(p)); }
+
+static int mood_set_priority(void *p, int priority, int position)
+{
+    mood_watcher *w = p;
+
+    REFUSE(w->loop);
+    if (mood_pending(w, position))
+        return MOOD_PENDING;
+    ev_set_priority(watcher_ev(w), priority);
+    return 0;
+}
+
+static int mood_keepalive(void *p) { return ((mood_watcher *)p)->keepalive; }
+
+static int mood_set_keepalive(void *p, int keepalive)
+{
+    mood_watcher *w = p;
+
+    REFUSE(w->loop);
+    w->keepalive = keepalive != 0;
+    if (keepalive)
+        rekeep(w);
+    else if (ev_is_active(watcher_ev(w)) && !w->unrefed)
+        unkeep(w);
+    return 0;
+}
+
+static int mood_timer_reset(struct mood_timer *w, int slot)
+{
+    struct mood_loop *l = w->head.loop;
+    int error;
+
+    REFUSE(l);
+    error = hold(&w->head, slot);
+    if (error)
+        return error;
+    forget(&w->head);
+    freshen(l);
+    ev_timer_again(l->ev, &w->ev);
+    if (!ev_is_active(&w->ev)) {
+        rekeep(&w->head);
+        let_go(&w->head);
+        return 1;
+    }
+    if (!w->head.keepalive && !w->head.unrefed)
+        unkeep(&w->head);
+    return 0;
+}
+
+static double mood_timer_remaining(struct mood_timer *w)
+{
+    struct ev_loop *ev = w->head.loop->ev;
+
+    return ev ? ev_timer_remaining(ev, &w->ev) : ev_periodic_at(&w->ev);
+}
+
+static double on_reschedule(ev_periodic *evw, double now) EV_NOEXCEPT
+{
+    struct mood_periodic *w = evw->data;
+    struct mood_loop *l = w->head.loop;
+    double at = -1.;
+
+    if (!w->head.failed && !python_is_gone()) {
+        l->rescheduling++;
+        at = mood_on_reschedule(l->id, w->head.slot, now);
+        l->rescheduling--;
+    }
+    if (at >= now)
+        return at;
+    /* It must not be stopped from in here: at the next invocation it is. */
+    w->head.failed = 1;
+    l->failed = 1;
+    return now + 1e30;
+}
+
+static int mood_periodic_set_scheduler(struct mood_periodic *w)
+{
+    ev_periodic_set(&w->ev, 0., 0., on_reschedule);
+    return 0;
+}
+
+static int mood_periodic_reset(struct mood_periodic *w, int slot)
+{
+    REFUSE(w->head.loop);
+    if (ev_is_active(&w->ev)) {
+        /* Stopped and started by libev, which is what libev does. */
+        struct mood_loop *l = w->head.loop;
+
+        forget(&w->head);
+        freshen(l);
+        ev_periodic_again(l->ev, &w->ev);
+        return 0;
+    }
+    mood_stop(w);
+    return mood_start(w, slot);
+}
+
+/* Stop a Scheduler that has failed. An event that it is due stays. */
+static int mood_periodic_fail(struct mood_periodic *w)
+{
+    struct mood_loop *l = w->head.loop;
+    int revents;
+
+    w->head.failed = 0;
+    REFUSE(l);
+    settle(l);
+    revents = ev_clear_pending(l->ev, &w->ev);
+    rekeep(&w->head);
+    ev_periodic_stop(l->ev, &w->ev);
+    if (revents)
+        ev_feed_event(l->ev, &w->ev, revents);
+    return 0;
+}
+
+static double mood_periodic_at(struct mood_periodic *w)
+{
+    return ev_periodic_at(&w->ev);
+}
+
+static int mood_stat_stat(struct mood_stat *w)
+{
+    REFUSE(w->head.loop);
+    ev_stat_stat(w->head.loop->ev, &w->ev);
+    return 0;
+}
+
+#if defined(__APPLE__)
+#define STAT_NSEC(st, which) (st)->st_##which##timespec.tv_nsec
+#else
+#define STAT_NSEC(st, which) (st)->st_##which##tim.tv_nsec
+#endif
+
+/* The fields of os.stat_result: ten numbers in its order, then st_rdev,
+ * st_blocks, st_blksize, and the three times in nanoseconds; in seconds as well.
+ */
+static void mood_stat_read(struct mood_stat *w, int prev, int64_t *numbers,
+                           double *seconds)
+{
+    const ev_statdata *st = prev ? &w->ev.prev : &w->ev.attr;
+    const int64_t times[3] = {st->st_atime, st->st_mtime, st->st_ctime};
+    const int64_t nsecs[3] = {STAT_NSEC(st, a), STAT_NSEC(st, m), STAT_NSEC(st, c)};
+    const int64_t rest[] = {st->st_mode, (int64_t)st->st_ino, (int64_t)st->st_dev,
+                            (int64_t)st->st_nlink, st->st_uid, st->st_gid,
+                            st->st_size};
+
+    memcpy(numbers, rest, sizeof rest);
+    for (int i = 0; i < 3; i++) {
+        numbers[7 + i] = times[i];
+        numbers[13 + i] = times[i] * 1000000000 + nsecs[i];
+        seconds[i] = (double)times[i] + 1e-9 * (double)nsecs[i];
+    }
+    numbers[10] = (int64_t)st->st_rdev;
+    numbers[11] = st->st_blocks;
+    numbers[12] = st->st_blksize;
+}
+
+/* From any thread. */
+static int mood_async_send(struct mood_async *w)
+{
+    struct mood_loop *l = w->head.loop;
+    int result = 0;
+
+    pthread_mutex_lock(&l->knocking);
+    if (!l->ev)
+        result = MOOD_CLOSED;
+    else if (!l->has_pipe)
+        /* libev aborts when it next polls. */
+        result = MOOD_SILENT;
+    else
+        ev_async_send(l->ev, &w->ev);
+    pthread_mutex_unlock(&l->knocking);
+    return result;
+}
+
+static int mood_async_sent(struct mood_async *w)
+{
+    return ev_async_pending(&w->ev) != 0;
+}

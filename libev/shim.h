@@ -1,0 +1,100 @@
+/* The structs of the shim: a loop, and what every watcher has in front of
+ * libev's own struct. Included by shim.c and by nothing else; uses libev's
+ * public interface alone, so that it is the same over the bundled libev and the
+ * system's.
+ */
+#ifndef MOOD_SHIM_H
+#define MOOD_SHIM_H
+
+#define MOOD_UNPACK(...) __VA_ARGS__
+#define MOOD_AFTER(first, ...) first __VA_OPT__(, ) __VA_ARGS__
+#define MOOD_CALL(function, ...) function(__VA_ARGS__)
+
+typedef struct mood_loop mood_loop;
+
+/* The head of a watcher. ev_watcher.data points to it, so that the shim gets
+ * from an event to the loop and to the slot without asking Python. */
+typedef struct mood_watcher {
+    struct mood_loop *loop;
+    int slot;  /* where Python's table has the watcher; 0: in no table */
+    int ready; /* where the loop's ready queue had it last */
+    unsigned char type;
+    unsigned char keepalive; /* does it keep the loop running: as asked for */
+    unsigned char unrefed;   /* ev_unref was called for it */
+    unsigned char failed;    /* a Scheduler whose callable gave no time */
+    unsigned char reaped;    /* a Child whose process has ended */
+} mood_watcher;
+
+enum {
+#define MOOD_TABLE
+#define MOOD_WATCHER(name, event, params, args, ...) MOOD_TYPE_##name,
+#include "cdef.h"
+#undef MOOD_WATCHER
+    MOOD_TYPES
+};
+
+#define MOOD_WATCHER(name, event, params, args, ...)                           \
+    struct mood_##name {                                                       \
+        mood_watcher head;                                                     \
+        struct ev_##name ev;                                                   \
+    };                                                                         \
+    _Static_assert(offsetof(struct mood_##name, ev) == sizeof(mood_watcher),   \
+                   "libev's struct follows the head");
+#include "cdef.h"
+#undef MOOD_WATCHER
+
+struct mood_loop {
+    struct ev_loop *ev; /* NULL once the loop is closed */
+    int id;             /* which loop, for Python */
+
+    /* The ready queue: what libev invoked and Python has not been given yet.
+     * events is what Python unpacks: slot, revents, slot, revents, ... */
+    int *events;
+    mood_watcher **ready;
+    int count;
+
+    /* Slots in events whose watcher libev had stopped: once delivered, nothing
+     * needs them, and Python may let them go. */
+    int *retired;
+    int nretired;
+
+    /* The watchers of the slots. The arrays above have as much room. */
+    mood_watcher **held;
+    int room;
+
+    int forgotten;    /* where in events the last stop or clear took one out */
+    int collecting;   /* inside ev_invoke_pending */
+    int has_callback; /* Loop.callback is set */
+    int broken;       /* an exception waits for start() to raise it */
+    int signalled;    /* the wakeup descriptor was written to */
+    int rescheduling; /* inside a Scheduler's callable */
+    int failed;       /* a Scheduler has failed */
+    int suspended;
+    int balance; /* of ref() and unref() */
+    int syserr;  /* errno of a system call that libev gave up */
+    int errnum;  /* errno when libev last invoked pending events */
+    int unkept;  /* watchers for which ev_unref was called */
+
+    int has_pipe;           /* libev's wake-up pipe is there: async_send may be */
+    struct mood_async knock; /* wakes the loop from any thread */
+    pthread_mutex_t knocking;
+    ev_io wakeup; /* signal.set_wakeup_fd's other end */
+    int wakeup_active, wakeup_previous;
+
+    int children;         /* active Child watchers */
+    ev_signal sigchld;    /* reaps for them */
+    int reap_later;
+};
+
+enum {
+    MOOD_CLOSED = -5001,
+    MOOD_RESCHEDULING = -5002,
+    MOOD_SIGNAL_TAKEN = -5003,
+    MOOD_UNBALANCED = -5004,
+    MOOD_SUSPENDED = -5005,
+    MOOD_NOT_SUSPENDED = -5006,
+    MOOD_PENDING = -5007,
+    MOOD_SILENT = -5008
+};
+
+#endif

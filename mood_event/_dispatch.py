@@ -1,0 +1,626 @@
+"""From libev's events to callbacks: the functions that C calls, and exceptions.
+
+libev/shim.c tells how events get into a loop's ready queue. It then calls one of
+the functions at the end of this module, with the number of the loop, from inside
+libev and with the GIL taken: mood_on_event for a single event, mood_on_batch for
+more. What they need of a loop is its `Queue`.
+
+Three promises are kept here.
+
+Order. The batch is a list of (slot, revents, slot, revents, ...), walked by one
+iterator. A watcher that is stopped or cleared gets slot 0, where a watcher sits
+that does nothing (`Queue.forget`). Whatever could change the order, a feed or a
+nested run, ends the batch: the rest goes back to libev (`Queue.spill`), and comes
+again with libev's own answer to who is next.
+
+Exceptions. What leaves a callback is reported, and the loop goes on, or it is
+kept, every run is broken, and `Loop.start` raises it (`Queue.fail`). An exception
+that is kept spills the batch too, so the `for` below just ends.
+
+Interrupts. Python can raise between two bytecodes of this module, in the name of
+a signal handler. cffi's `onerror` then gets the exception (`_interrupted`), and
+the traceback tells how far the frame had come, so an event is neither lost nor
+delivered twice, at no cost for events that nobody interrupts.
+
+Imported by watchers.py and loop.py. It knows neither Watcher nor Loop by import:
+of a watcher it uses `_callback`, `_slot` and `_ptr`.
+"""
+
+import dis
+import functools
+import os
+import sys
+import traceback
+import weakref
+from collections import deque
+from types import CodeType, FrameType, TracebackType
+from typing import Any, Callable, Deque, Iterator, List, NamedTuple, Optional, TypeVar
+
+from mood_event._ffi import ffi, lib
+from mood_event.constants import EVBREAK_ALL
+from mood_event.errors import Error
+
+__all__ = [
+    "Queue",
+    "fatal",
+    "living_queues",
+    "refused",
+    "report",
+    "trim",
+    "watcher_error",
+]
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_unpack = ffi.unpack
+
+_FATAL = "__mood_fatal__"
+
+_REFUSALS = {
+    lib.MOOD_CLOSED: "the loop is closed",
+    lib.MOOD_RESCHEDULING: "a Scheduler's callable must not change the loop",
+    lib.MOOD_SIGNAL_TAKEN: "another loop watches this signal",
+    lib.MOOD_UNBALANCED: "no watcher's reference is left",
+    lib.MOOD_SUSPENDED: "the loop is suspended already",
+    lib.MOOD_NOT_SUSPENDED: "the loop is not suspended",
+    lib.MOOD_PENDING: "the watcher is pending",
+    lib.MOOD_SILENT: "no Async watcher was ever active on the loop",
+}
+
+
+def refused(what: str, code: int) -> Exception:
+    """The exception for a negative result of the shim.
+
+    Args:
+        what: the class and method, "Loop.unref".
+        code: one of the shim's own codes, or a negated errno.
+    """
+    reason = _REFUSALS.get(code)
+    if reason is not None:
+        return Error(f"{what}: {reason}")
+    return OSError(-code, f"{what}: {os.strerror(-code)}")
+
+
+# -- exceptions ----------------------------------------------------------------------
+
+
+def fatal(callback: F) -> F:
+    """Mark a callback: an exception that leaves it ends the loop.
+
+    The exception breaks every nested run, and `Loop.start` raises it.
+
+    Args:
+        callback: any callable.
+
+    Returns:
+        The callback itself. A callable that takes no attributes (a bound method,
+        a builtin) comes back wrapped in a `functools.partial`.
+
+    Raises:
+        TypeError: `callback` is not callable.
+    """
+    if not callable(callback):
+        raise TypeError(f"fatal: callback must be callable, got {callback!r}")
+    try:
+        setattr(callback, _FATAL, True)
+    except (AttributeError, TypeError):
+        wrapped: Any = functools.partial(callback)
+        setattr(wrapped, _FATAL, True)
+        return wrapped  # type: ignore[no-any-return]
+    return callback
+
+
+def trim(exc: BaseException) -> None:
+    """Leave this package's frames out of the head of an exception's traceback.
+
+    To be followed by a bare `raise`, which CPython 3.11 and later then shows
+    without the frame that it is in; before, and on PyPy, that one stays.
+    """
+    trace = exc.__traceback__
+    package = __name__.partition(".")[0] + "."
+    while trace and trace.tb_frame.f_globals.get("__name__", "").startswith(package):
+        trace = trace.tb_next
+    if trace is not None:
+        exc.__traceback__ = trace
+
+
+class UnraisableHookArgs(NamedTuple):
+    """What `sys.unraisablehook` takes; CPython's own type cannot be made in Python."""
+
+    exc_type: type
+    exc_value: BaseException
+    exc_traceback: Optional[TracebackType]
+    err_msg: Optional[str]
+    object: object
+
+
+def report(exc: BaseException, where: object) -> None:
+    """Report an exception that nobody can catch, through `sys.unraisablehook`.
+
+    Args:
+        exc: the exception, its traceback being the one to show.
+        where: what raised it, a callback.
+    """
+    args = UnraisableHookArgs(type(exc), exc, exc.__traceback__, None, where)
+    if sys.unraisablehook is sys.__unraisablehook__:
+        _print_unraisable(args)
+        return
+    try:
+        sys.unraisablehook(args)  # type: ignore[arg-type]
+    except Exception as error:
+        _print_unraisable(args)
+        _print_unraisable(
+            UnraisableHookArgs(
+                type(error), error, error.__traceback__, None, sys.unraisablehook
+            )
+        )
+
+
+def _print_unraisable(args: UnraisableHookArgs) -> None:
+    """What the default hook prints, which takes CPython's own type alone."""
+    if sys.stderr is None:
+        return
+    lines = traceback.format_exception(
+        args.exc_type, args.exc_value, args.exc_traceback
+    )
+    try:
+        where = repr(args.object)
+    except Exception:
+        where = object.__repr__(args.object)
+    sys.stderr.write("".join([f"Exception ignored in: {where}\n", *lines]))
+    sys.stderr.flush()
+
+
+# -- a loop's queue --------------------------------------------------------------------
+
+
+class _Nobody:
+    """The watcher of slot 0: where events go whose watcher was stopped."""
+
+    __slots__ = ()
+    _slot = 0
+
+    @staticmethod
+    def _callback(watcher: object, revents: int) -> None:
+        pass
+
+
+class Queue:
+    """What the dispatcher knows of a loop.
+
+    Attributes:
+        c: the C struct mood_loop.
+        id: the loop's number in C.
+        loop: a weak reference to the Loop.
+        held: the watchers that are active or pending, by slot. Slot 0 is nobody,
+            slot 1 the queue itself, for the calls of other threads.
+        free: the slots that nobody has.
+        batch: what is being delivered; None: nothing is.
+        rest: the iterator over it.
+        open: False once the loop is closed.
+        kept: the exception for Loop.start to raise.
+        raising: the last one raised by a nested run: it stays fatal further out.
+        entered: how many runs and invocations of the loop Python has called.
+        failed: Schedulers to be stopped.
+        embeds: the Embed watchers, of other loops, that were started on this one.
+        calls: what other threads want called.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "batch",
+        "c",
+        "calls",
+        "embeds",
+        "entered",
+        "failed",
+        "free",
+        "held",
+        "id",
+        "kept",
+        "loop",
+        "open",
+        "raising",
+        "rest",
+    )
+
+    _slot = 1
+
+    def __init__(self, loop: object, flags: int) -> None:
+        """Make the C loop.
+
+        Raises:
+            Error: libev has no usable backend in `flags`.
+            OSError: out of memory.
+        """
+        self.c = ffi.new("struct mood_loop *")
+        self.loop = weakref.ref(loop)
+        self.held: List[Any] = [_Nobody(), self]
+        self.free: List[int] = []
+        self.batch: Optional[List[int]] = None
+        self.rest: Optional[Iterator[int]] = None
+        self.kept: Optional[BaseException] = None
+        self.raising: Optional[BaseException] = None
+        self.entered = 0
+        self.failed: List[Any] = []
+        self.embeds: List[Any] = []
+        self.calls: Deque[Any] = deque()
+        self.open = False
+        self.id = _register(self)
+        error = lib.mood_loop_open(self.c, self.id, flags)
+        if error:
+            _queues[self.id] = None
+            if error == lib.MOOD_CLOSED:
+                raise Error("could not create loop, bad 'flags'?")
+            raise refused("Loop", error)
+        self.open = True
+
+    def destroy(self) -> None:
+        """Destroy the C loop: nothing will call this queue again.
+
+        Raises:
+            Error: in a Scheduler's callable.
+        """
+        error = lib.mood_loop_destroy(self.c)
+        if error:
+            raise refused("Loop.close", error)
+        self.open = False
+        for watcher in self.held[2:]:
+            if watcher is not None:
+                watcher._slot = 0
+        del self.held[2:]
+        self.free.clear()
+        _queues[self.id] = None
+
+    # -- slots
+
+    def take(self, watcher: Any) -> int:
+        """A slot for a watcher, which is held from here on."""
+        slot = self.free.pop() if self.free else 0
+        if not slot:
+            slot = len(self.held)
+            self.held.append(None)
+        watcher._slot = slot
+        self.held[slot] = watcher
+        return slot
+
+    def release(self, watcher: Any) -> None:
+        """Free the slot of a watcher that C has let go of."""
+        slot = watcher._slot
+        # In this order: an interrupt in between leaves a watcher held too long.
+        watcher._slot = 0
+        self.held[slot] = None
+        self.free.append(slot)
+
+    def retire(self) -> None:
+        """Free the slots of the watchers that libev stopped and that are delivered."""
+        count = lib.mood_retire(self.c)
+        for slot in _unpack(self.c.retired, count) if count else ():
+            watcher = self.held[slot]
+            if watcher is not None:
+                self.release(watcher)
+
+    # -- the batch
+
+    def position(self) -> int:
+        """How many events of the batch have been delivered."""
+        if self.rest is None or self.batch is None:
+            return 0
+        return _delivered(self.batch, self.rest)
+
+    def forget(self) -> None:
+        """Follow C in taking an event out of the batch."""
+        index = self.c.forgotten
+        if index >= 0 and self.batch is not None and 2 * index < len(self.batch):
+            self.batch[2 * index] = 0
+
+    def spill(self, position: int) -> None:
+        """Give the batch back to libev from `position` on, and end it here."""
+        lib.mood_spill(self.c, position)
+        if self.batch is not None:
+            self.batch.clear()
+        self.rest = None
+
+    # -- exceptions
+
+    def caught(self, exc: BaseException, callback: object) -> None:
+        """A dispatching function has caught an exception around a callback."""
+        trace = exc.__traceback__
+        if isinstance(exc, Exception) or trace is None or _was_called(trace):
+            self.fail(exc, callback)
+        else:
+            exc.__traceback__ = trace.tb_next
+            _restore(self, trace.tb_frame, trace)
+            self.keep(exc, callback)
+
+    def fail(self, exc: BaseException, callback: object) -> None:
+        """An exception has left a callback: report it, or keep it."""
+        if exc.__traceback__ is not None:
+            # Without the dispatcher's own frame.
+            exc.__traceback__ = exc.__traceback__.tb_next
+        if (
+            isinstance(exc, Exception)
+            and exc is not self.raising
+            and not getattr(callback, _FATAL, False)
+        ):
+            report(exc, callback)
+        else:
+            self.keep(exc, callback)
+
+    def keep(self, exc: BaseException, where: object) -> None:
+        """End all runs of the loop, for Loop.start to raise the exception."""
+        if self.kept is not None:
+            if exc is not self.kept:
+                report(exc, where)
+            return
+        self.kept = exc
+        self.halt()
+        if not self.entered:
+            # libev runs it, for the loop that embeds it.
+            for embed in self.embeds:
+                if embed.active:
+                    embed._queue.keep(exc, where)
+
+    def halt(self) -> None:
+        """End all runs of the loop, and deliver nothing more until it is raised."""
+        lib.mood_break(self.c, EVBREAK_ALL)
+        self.c.broken = 1
+        self.spill(self.position())
+
+    def take_kept(self) -> Optional[BaseException]:
+        """The exception to raise, if there is one, which then is no longer kept."""
+        exc = self.kept
+        if exc is not None:
+            self.kept = None
+            self.c.broken = 0
+            for watcher in self.held:
+                other = getattr(watcher, "_other", None)
+                if other is not None and other._queue.kept is exc:
+                    other._queue.take_kept()
+        return exc
+
+    def raise_kept(self) -> None:
+        """Raise the exception that is kept."""
+        exc = self.take_kept()
+        # Where it is caught again, in a callback further out, it stays fatal.
+        self.raising = exc if self.entered else None
+        if exc is not None:
+            try:
+                raise exc
+            finally:
+                del exc
+
+    # -- other threads' calls, and Schedulers
+
+    def _callback(self, watcher: object, revents: int) -> None:
+        """Slot 1: make the calls that are there now, in their order."""
+        calls = self.calls
+        for _ in range(len(calls)):
+            callback, args = calls.popleft()
+            self.call(callback, *args)
+            if self.kept is not None:
+                break
+        if calls:
+            lib.mood_knock(self.c)
+
+    def call(self, callback: Callable[..., object], *args: object) -> None:
+        """Call with the fate of exceptions that callbacks have."""
+        try:
+            callback(*args)
+        except BaseException as exc:
+            self.fail(exc, callback)
+
+    def settle_failed(self) -> None:
+        """Stop the Schedulers that have failed."""
+        while self.failed:
+            watcher = self.failed.pop(0)
+            try:
+                watcher._fail()
+            except Exception as exc:
+                # A warning that was made an error.
+                self.keep(exc, watcher)
+
+
+def _delivered(batch: List[int], rest: Iterator[int]) -> int:
+    """How many pairs of `batch` the iterator over it has given out."""
+    return (len(batch) - rest.__length_hint__()) // 2  # type: ignore[attr-defined]
+
+
+# By number. Weak: a loop that nobody refers to is garbage.
+_queues: "List[Optional[weakref.ref[Queue]]]" = []
+
+
+def _register(queue: Queue) -> int:
+    reference = weakref.ref(queue)
+    for number, other in enumerate(_queues):
+        if other is None or other() is None:
+            _queues[number] = reference
+            return number
+    _queues.append(reference)
+    return len(_queues) - 1
+
+
+def living_queues() -> List[Queue]:
+    """The queues of the loops that are open."""
+    queues = [reference() for reference in _queues if reference is not None]
+    return [queue for queue in queues if queue is not None]
+
+
+def _queue(number: int) -> Queue:
+    reference = _queues[number]
+    queue = None if reference is None else reference()
+    assert queue is not None, "a loop that is running is referred to"
+    return queue
+
+
+# -- interrupts ---------------------------------------------------------------------
+
+# PyPy notes an instruction before it looks for signals, CPython afterwards.
+_NOTED_BEFORE = sys.implementation.name == "pypy"
+
+
+@functools.lru_cache(maxsize=None)
+def _window(code: CodeType) -> "tuple[int, int]":
+    """Where a dispatching function fetches an event, and where it calls for it."""
+    fetch = call = -1
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "FOR_ITER" and fetch < 0:
+            fetch = instruction.offset
+        elif instruction.argval == "_callback":
+            call = -2
+        elif call == -2 and instruction.opname.startswith("CALL"):
+            call = instruction.offset
+    return fetch, call
+
+
+def _was_called(trace: TracebackType) -> bool:
+    """Whether the callback of the event that the frame had fetched was called.
+
+    CPython 3.9 and PyPy look for signals between any two instructions, the others
+    at the end of a call, at a jump backwards, and at the first instruction of a
+    function: of the callback, too, which has then not begun.
+    """
+    fetch, call = _window(trace.tb_frame.f_code)
+    at, callee = trace.tb_lasti, trace.tb_next
+    if at == call:
+        if callee is None:
+            return not _NOTED_BEFORE
+        begun = callee.tb_lasti
+        return begun > 0 and (
+            dis.opname[callee.tb_frame.f_code.co_code[begun]] != "RESUME"
+        )
+    return at > call or at < fetch or (_NOTED_BEFORE and at == fetch)
+
+
+def _interrupted(
+    exc_type: type, exc: BaseException, trace: Optional[TracebackType]
+) -> None:
+    """cffi's onerror: something was raised in one of the functions below itself."""
+    if trace is None:
+        report(exc, mood_on_batch)
+        return
+    frame = trace.tb_frame
+    queue = _queue(frame.f_locals["loop"])
+    exc.__traceback__ = trace.tb_next
+    _restore(queue, frame, trace)
+    queue.keep(exc, queue.loop())
+
+
+def _restore(queue: Queue, frame: FrameType, trace: TracebackType) -> None:
+    """Give libev back what the interrupted frame had not delivered."""
+    variables = frame.f_locals
+    if frame.f_code is mood_on_batch.__code__:
+        position = 0
+        if "rest" in variables:
+            position = _delivered(variables["batch"], variables["rest"])
+            position -= not _was_called(trace)
+        queue.spill(position)
+        queue.retire()
+    elif frame.f_code is mood_on_event.__code__ and not _was_called(trace):
+        slot = variables["slot"]
+        lib.mood_feed(queue.held[slot]._ptr, slot, variables["revents"])
+
+
+# -- what C calls -------------------------------------------------------------------
+
+
+@ffi.def_extern(onerror=_interrupted)
+def mood_on_batch(loop: int, count: int, retired: int) -> None:
+    """Deliver the ready queue."""
+    queue = _queue(loop)
+    queue.batch = batch = _unpack(queue.c.events, 2 * count)
+    queue.rest = rest = iter(batch)
+    held = queue.held
+    for slot, revents in zip(rest, rest):
+        watcher = held[slot]
+        callback = watcher._callback
+        try:
+            callback(watcher, revents)
+        except BaseException as exc:
+            queue.caught(exc, callback)
+    queue.rest = None
+    if retired:
+        queue.retire()
+
+
+@ffi.def_extern(onerror=_interrupted)
+def mood_on_event(loop: int, slot: int, revents: int, retired: int) -> None:
+    """Deliver a single event, which costs half as much as a batch of one."""
+    queue = _queue(loop)
+    watcher = queue.held[slot]
+    callback = watcher._callback
+    try:
+        callback(watcher, revents)
+    except BaseException as exc:
+        queue.caught(exc, callback)
+    if retired:
+        queue.retire()
+
+
+@ffi.def_extern(onerror=_interrupted)
+def mood_on_callback(loop: int) -> None:
+    """Call Loop.callback in place of delivering."""
+    queue = _queue(loop)
+    owner: Any = queue.loop()
+    try:
+        owner._callback(owner)
+    except BaseException as exc:
+        if exc.__traceback__ is not None:
+            exc.__traceback__ = exc.__traceback__.tb_next
+        queue.keep(exc, owner)
+
+
+@ffi.def_extern(onerror=_interrupted)
+def mood_on_error(loop: int, slot: int, errnum: int) -> None:
+    """An EV_ERROR: stop the watcher and the loop, do not call the callback."""
+    queue = _queue(loop)
+    watcher = queue.held[slot]
+    queue.keep(watcher_error(watcher, errnum), watcher)
+    watcher._halt()
+
+
+def watcher_error(watcher: object, errnum: int) -> Exception:
+    """The exception for an EV_ERROR on a watcher, and for its errno, if it has one."""
+    if errnum:
+        return OSError(errnum, f"{watcher!r}: {os.strerror(errnum)}")
+    return Error(f"{watcher!r}: unspecified libev error")
+
+
+@ffi.def_extern(onerror=_interrupted)
+def mood_on_signal(loop: int) -> None:
+    """Python has a signal to handle: it does so here, between two bytecodes."""
+    queue = _queue(loop)
+    # What C has collected is all still to be delivered.
+    queue.rest = None
+    for _ in range(2):
+        # PyPy looks for signals at a jump backwards.
+        pass
+
+
+@ffi.def_extern(onerror=_interrupted)
+def mood_on_spill(loop: int) -> None:
+    """Something is about to change the order: libev wants the rest back."""
+    queue = _queue(loop)
+    queue.spill(queue.position())
+
+
+@ffi.def_extern(onerror=_interrupted)
+def mood_on_failed(loop: int) -> None:
+    """Schedulers have failed, and can be stopped now."""
+    _queue(loop).settle_failed()
+
+
+@ffi.def_extern(error=-1.0, onerror=_interrupted)
+def mood_on_reschedule(loop: int, slot: int, now: float) -> float:
+    """Ask a Scheduler for its next time; -1.0: it has none to give."""
+    queue = _queue(loop)
+    watcher = queue.held[slot]
+    try:
+        return watcher._next(now)  # type: ignore[no-any-return]
+    except BaseException as exc:
+        if exc.__traceback__ is not None:
+            # Without _next, which called it.
+            exc.__traceback__ = exc.__traceback__.tb_next
+        queue.failed.append(watcher)
+        queue.fail(exc, watcher._scheduler)
+        return -1.0

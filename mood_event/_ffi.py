@@ -1,0 +1,45 @@
+"""The only importer of the compiled module `_ev`.
+
+Imported by every module that calls into C. It checks that `_ev` was built for
+this very version of the package, so that a stale build is an error with a remedy
+and not a crash later on. It must never import another module of the package but
+`_version`.
+"""
+
+from typing import Any
+
+from mood_event._version import __version__
+
+try:
+    from mood_event import _ev
+except ImportError as error:
+    raise ImportError(
+        f"mood_event's compiled module cannot be imported ({error}). If this is a "
+        "source checkout, build it: python -m pip install --editable ."
+    ) from error
+
+__all__ = ["ffi", "lib"]
+
+# cffi's objects are made at run time: there is nothing to check them against.
+ffi: Any = _ev.ffi
+lib: Any = _ev.lib
+
+
+def check_version(compiled: str) -> None:
+    """Compare the version that `_ev` was built for with the package's.
+
+    Args:
+        compiled: the version compiled into `_ev`.
+
+    Raises:
+        ImportError: the two differ.
+    """
+    if compiled != __version__:
+        raise ImportError(
+            f"mood_event is version {__version__}, its compiled module was built for "
+            f"{compiled}. Install it again: python -m pip install --force-reinstall "
+            "--no-deps mood-event-cffi"
+        )
+
+
+check_version(ffi.string(lib.mood_version()).decode("ascii"))

@@ -1,0 +1,1176 @@
+"""The Loop, the default loop, and the module's functions.
+
+Imported by the package for its names, and by nothing else. What a loop does with
+events is in _dispatch.py, what it watches in watchers.py; here is what a program
+says to a loop, and what a loop does to the process while it runs: the wakeup
+descriptor for signals, the thread that owns it, forks, and the end.
+"""
+
+import atexit
+import functools
+import operator
+import os
+import signal
+import sys
+import threading
+import time as _time
+import warnings
+from _thread import LockType, allocate_lock, get_ident
+from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, Optional, Tuple, TypeVar
+
+from mood_event import constants
+from mood_event._dispatch import Queue, living_queues, refused, trim
+from mood_event._dispatch import fatal as _fatal
+from mood_event._ffi import lib
+from mood_event.constants import (
+    EV_CLEANUP,
+    EV_READ,
+    EV_TIMER,
+    EV_WRITE,
+    EVBREAK_ALL,
+    EVBREAK_ONE,
+    EVFLAG_AUTO,
+    EVRUN_NOWAIT,
+    EVRUN_ONCE,
+)
+from mood_event.errors import Error
+from mood_event.watchers import (
+    Async,
+    Check,
+    Child,
+    Cleanup,
+    Embed,
+    FileDescriptor,
+    Fork,
+    Idle,
+    Io,
+    Periodic,
+    Prepare,
+    Scheduler,
+    Signal,
+    Stat,
+    Timer,
+    Watcher,
+    check_thread,
+    to_descriptor,
+    to_events,
+    to_int,
+    to_interval,
+    to_seconds,
+    to_signum,
+)
+
+__all__ = [
+    "Loop",
+    "abi_version",
+    "backend_names",
+    "default_loop",
+    "embeddable_backends",
+    "fatal",
+    "feed_signal",
+    "recommended_backends",
+    "sleep",
+    "supported_backends",
+    "time",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_run = lib.mood_run
+
+_BACKENDS = {
+    name.partition("_")[2].lower(): getattr(constants, name)
+    for name in constants.__all__
+    if name.startswith("EVBACKEND_") and name not in ("EVBACKEND_ALL", "EVBACKEND_MASK")
+}
+
+
+def backend_names(backends: int) -> "list[str]":
+    """The names of a set of backends, "epoll" for EVBACKEND_EPOLL.
+
+    Args:
+        backends: a set of EVBACKEND_* bits.
+    """
+    return [name for name, bit in _BACKENDS.items() if backends & bit]
+
+
+class Loop:
+    """An event loop: it waits for events, and calls the watchers' callbacks.
+
+    A loop belongs to the thread that runs it, and to one at a time. From others
+    only `call_soon_threadsafe`, `Async.send` and `feed_signal` are allowed.
+
+    It is a context manager that closes it. A loop that is garbage is closed as
+    well, without its Cleanup watchers being called.
+    """
+
+    _default = False
+    _is_missed = True  # if it is garbage before it was closed
+
+    def __init__(
+        self,
+        flags: int = EVFLAG_AUTO,
+        callback: "Optional[Callable[[Any], object]]" = None,
+        data: Any = None,
+        io_interval: float = 0.0,
+        timeout_interval: float = 0.0,
+    ) -> None:
+        """Make a loop, always another one than the default loop.
+
+        Args:
+            flags: a set of EVFLAG_* and EVBACKEND_* bits.
+            callback: see `callback`.
+            data: anything, kept in `data`.
+            io_interval: seconds, see `io_interval`.
+            timeout_interval: seconds, see `timeout_interval`.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: an interval is negative or not finite.
+            OverflowError: `flags` is no C unsigned int.
+            Error: no backend in `flags` is to be had, or `__init__` is called
+                again.
+
+        libev: ev_loop_new
+        """
+        what = type(self).__name__
+        if "_queue" in self.__dict__:
+            raise Error(f"{what}: cannot init a loop again")
+        flags = _to_flags(what, flags)
+        callback = _to_loop_callback(what, callback)
+        io_interval = to_interval(what, "io_interval", io_interval)
+        timeout_interval = to_interval(what, "timeout_interval", timeout_interval)
+        self._queue = Queue(self, flags)
+        self._c = self._queue.c
+        self._running: LockType = allocate_lock()
+        self._thread = 0
+        self._wakeup: Optional[Tuple[int, int]] = None
+        self._wakeup_installed = False
+        self._data = data
+        self.callback = callback
+        self.io_interval = io_interval
+        self.timeout_interval = timeout_interval
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is missing: also for what `__init__` should have set."""
+        if name in ("_queue", "_c"):
+            raise Error(
+                f"{type(self).__name__}: the loop is not initialised: "
+                "Loop.__init__ was not called"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"cannot copy or pickle {type(self).__name__!r} objects")
+
+    def __repr__(self) -> str:
+        words = [type(self).__name__]
+        if "_queue" not in self.__dict__:
+            words.append("not initialised")
+        elif not self._queue.open:
+            words.append("closed")
+        else:
+            words += backend_names(self.backend)
+            if self.default:
+                words.append("default")
+            words.append(f"active={lib.mood_active_count(self._c)}")
+        return f"<{' '.join(words)}>"
+
+    def __enter__(self) -> "Loop":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # -- running
+
+    def start(self, flags: int = 0, /) -> bool:
+        """Wait for events and deliver them.
+
+        Args:
+            flags: 0: go on until no active watcher is left or `stop` is called.
+                EVRUN_NOWAIT: deliver what is there, without waiting. EVRUN_ONCE:
+                wait for at least one event, and deliver what is there then.
+
+        Returns:
+            Whether there are active watchers left.
+
+        Raises:
+            TypeError, ValueError: `flags` is anything else.
+            Error: the loop is closed, or another thread runs it.
+            OSError: libev gave up on a system call, or a descriptor was closed
+                while it was watched.
+            BaseException: what left a callback and was fatal.
+
+        libev: ev_run
+        """
+        flags = to_int("Loop.start", "flags", flags)
+        if flags & ~(EVRUN_NOWAIT | EVRUN_ONCE):
+            raise ValueError(
+                "Loop.start: flags must be 0, EVRUN_NOWAIT or EVRUN_ONCE, "
+                f"got {flags:#x}"
+            )
+        try:
+            return self._run("Loop.start", flags)
+        except BaseException as exc:
+            trim(exc)
+            raise
+
+    def _run(self, what: str, flags: int) -> bool:
+        queue = self._queue
+        if not queue.open:
+            raise refused(what, lib.MOOD_CLOSED)
+        if queue.kept is not None and not queue.entered:
+            queue.raise_kept()
+        me = get_ident()
+        owner = self._running.acquire(False)
+        if owner:
+            self._thread = me
+        elif self._thread != me:
+            raise Error(f"{what}: another thread runs the loop")
+        queue.entered += 1
+        previous = None
+        try:
+            self._check_embedders(what)
+            if not flags & EVRUN_NOWAIT and not self._wakeup_installed:
+                previous = self._install_wakeup(me)
+            if queue.calls or lib.mood_listen(self._c):
+                self._listen()
+            result = _run(self._c, flags)
+        finally:
+            if previous is not None:
+                self._remove_wakeup(previous)
+            queue.entered -= 1
+            if owner:
+                self._thread = 0
+                self._running.release()
+        if result < 0:
+            raise refused(what, result)
+        if queue.kept is not None:
+            queue.raise_kept()
+        if self._c.syserr:
+            errnum, self._c.syserr = self._c.syserr, 0
+            raise OSError(errnum, f"{what}: {os.strerror(errnum)}")
+        if owner:
+            queue.raising = None
+        return result != 0
+
+    def _listen(self) -> None:
+        """Be ready for other threads' calls, and make those that are there."""
+        error = lib.mood_listen(self._c)
+        if error:
+            raise refused("Loop.start", error)
+        if self._queue.calls:
+            lib.mood_knock(self._c)
+
+    def _check_thread(self, what: str) -> None:
+        """Raise Error if another thread than this one runs the loop."""
+        if self._running.locked() and self._thread != get_ident():
+            raise Error(f"{what}: another thread runs the loop")
+
+    def _check_embedders(self, what: str) -> None:
+        for embed in self._queue.embeds:
+            if embed.active:
+                embed.loop._check_thread(what)
+
+    def stop(self, how: int = EVBREAK_ONE, /) -> None:
+        """Make `start` return, once all pending events have been delivered.
+
+        Outside of `start` it does nothing.
+
+        Args:
+            how: EVBREAK_ONE: the innermost `start`; EVBREAK_ALL: all of them.
+
+        Raises:
+            TypeError, ValueError: `how` is anything else.
+            Error: the loop is closed.
+
+        libev: ev_break
+        """
+        how = to_int("Loop.stop", "how", how)
+        if how not in (EVBREAK_ONE, EVBREAK_ALL):
+            raise ValueError(
+                f"Loop.stop: how must be EVBREAK_ONE or EVBREAK_ALL, got {how}"
+            )
+        self._check_open("stop")
+        lib.mood_break(self._c, how)
+
+    def invoke(self) -> None:
+        """Invoke all pending watchers, as `callback` has to.
+
+        Raises:
+            Error: the loop is closed.
+            BaseException: what left a callback and was fatal.
+
+        libev: ev_invoke_pending
+        """
+        queue = self._queue
+        queue.entered += 1
+        try:
+            error = lib.mood_invoke(self._c)
+        finally:
+            queue.entered -= 1
+        if error:
+            raise refused("Loop.invoke", error)
+        # What ended a run that this is not part of is for that run to raise.
+        if queue.kept is not None:
+            try:
+                queue.raise_kept()
+            except BaseException as exc:
+                trim(exc)
+                raise
+
+    def close(self) -> None:
+        """Call the Cleanup watchers, stop all watchers, and free the loop.
+
+        A closed loop is good for nothing; closing it again does nothing.
+
+        Raises:
+            Error: the loop is running, or this is a Scheduler's callable.
+            BaseException: what left a Cleanup watcher's callback and was fatal;
+                the loop is closed nevertheless.
+
+        libev: ev_loop_destroy
+        """
+        queue = self._queue
+        if not queue.open:
+            return
+        if queue.entered or lib.mood_depth(self._c):
+            raise Error("Loop.close: the loop is running")
+        error = self._clean_up()
+        self._destroy()
+        if error is not None:
+            raise error
+
+    def _clean_up(self) -> Optional[BaseException]:
+        """Call the Cleanup watchers; returns the first exception to raise."""
+        queue = self._queue
+        error = queue.take_kept()
+        # In the order that libev has, which the shim does not leave this to: the
+        # loop would be half destroyed when they are called.
+        watchers = [w for w in queue.held if isinstance(w, Cleanup) and w.active]
+        if not watchers:
+            return error
+        for watcher in list(queue.held):
+            if isinstance(watcher, Watcher) and not isinstance(watcher, Cleanup):
+                watcher._halt()
+        for watcher in watchers:
+            lib.mood_feed(watcher._ptr, watcher._slot, EV_CLEANUP)
+        queue.entered += 1
+        try:
+            while lib.mood_pending_count(self._c, 0):
+                refusal = lib.mood_invoke(self._c)
+                if refusal:
+                    raise refused("Loop.close", refusal)
+                raised = queue.take_kept()
+                if error is None:
+                    error = raised
+        finally:
+            queue.entered -= 1
+        return error
+
+    def _destroy(self) -> None:
+        queue = self._queue
+        for embed in queue.embeds:
+            embed._halt()
+        queue.destroy()
+        self._close_wakeup()
+        _forget_default(self)
+
+    def __del__(self, _warn: Any = warnings.warn) -> None:
+        queue = self.__dict__.get("_queue")
+        if queue is None or not queue.open:
+            return
+        if self._is_missed:
+            _warn(f"unclosed loop {self!r}", ResourceWarning, source=self)
+        self._destroy()
+
+    def reset(self) -> None:
+        """Renew the kernel's state of the loop in its next iteration.
+
+        It is needed in the child process after a fork that Python knows nothing
+        of: after `os.fork` all loops of the child are reset by themselves. Fork
+        watchers are called, in any case.
+
+        Raises:
+            Error: the loop is closed.
+
+        libev: ev_loop_fork
+        """
+        self._call("reset", lib.mood_fork)
+
+    # -- time
+
+    def now(self) -> float:
+        """The time that the loop noticed the current events at.
+
+        Returns:
+            Seconds since the epoch. Relative timers count from here.
+
+        Raises:
+            Error: the loop is closed.
+
+        libev: ev_now
+        """
+        self._check_open("now")
+        return lib.mood_now(self._c)  # type: ignore[no-any-return]
+
+    def update(self) -> None:
+        """Bring `now` up to date, within a callback that takes long.
+
+        Raises:
+            Error: the loop is closed.
+
+        libev: ev_now_update
+        """
+        self._call("update", lib.mood_update)
+
+    def suspend(self) -> None:
+        """Stop the time for timers, until `resume`.
+
+        Raises:
+            Error: the loop is closed, or suspended.
+
+        libev: ev_suspend
+        """
+        self._call("suspend", lib.mood_suspend)
+
+    def resume(self) -> None:
+        """Let the time go on, as if there had been none since `suspend`.
+
+        Timers are late by that time; Periodics are rescheduled.
+
+        Raises:
+            Error: the loop is closed, or not suspended.
+
+        libev: ev_resume
+        """
+        self._call("resume", lib.mood_resume)
+
+    # -- references
+
+    def ref(self) -> None:
+        """Add a reference: while there are any, `start` does not return by itself.
+
+        See `Watcher.keepalive`, which is easier to get right.
+
+        Raises:
+            Error: the loop is closed.
+
+        libev: ev_ref
+        """
+        self._call("ref", lib.mood_ref)
+
+    def unref(self) -> None:
+        """Remove a reference, such as the one that each active watcher has.
+
+        Raises:
+            Error: the loop is closed, or there is no reference left.
+
+        libev: ev_unref
+        """
+        self._call("unref", lib.mood_unref)
+
+    def verify(self) -> None:
+        """Check libev's data for consistency; aborts the process if it has none.
+
+        Only a build with MOOD_EVENT_DEBUG=1 checks anything.
+
+        Raises:
+            Error: the loop is closed.
+
+        libev: ev_verify
+        """
+        self._call("verify", lib.mood_verify)
+
+    # -- events from elsewhere
+
+    def feed_fd_event(self, fd: int, revents: int, /) -> None:
+        """Make the Io watchers of a descriptor pending, as if it were ready.
+
+        Args:
+            fd: a file descriptor.
+            revents: EV_READ, EV_WRITE or both.
+
+        Raises:
+            TypeError, OverflowError: an argument is no C int.
+            Error: the loop is closed.
+
+        libev: ev_feed_fd_event
+        """
+        what = "Loop.feed_fd_event"
+        fd = to_int(what, "fd", fd)
+        revents = to_int(what, "revents", revents)
+        error = lib.mood_feed_fd_event(self._c, fd, revents)
+        if error:
+            raise refused(what, error)
+
+    def feed_signal_event(self, signum: int, /) -> None:
+        """Make this loop's Signal watchers of a signal pending.
+
+        Args:
+            signum: the number of a signal.
+
+        Raises:
+            TypeError, ValueError: it is none.
+            Error: the loop is closed.
+
+        libev: ev_feed_signal_event
+        """
+        what = "Loop.feed_signal_event"
+        error = lib.mood_feed_signal_event(self._c, to_signum(what, signum))
+        if error:
+            raise refused(what, error)
+
+    def once(
+        self,
+        fd: Optional[FileDescriptor],
+        events: int,
+        timeout: Optional[float],
+        callback: Callable[[int], object],
+        /,
+    ) -> None:
+        """Call back once: when a descriptor is ready, or after a timeout.
+
+        Args:
+            fd: an open file descriptor, an object with `fileno()`, or None.
+            events: EV_READ, EV_WRITE or both; without `fd` it does not matter.
+            timeout: seconds; None, or negative: no timeout.
+            callback: called as callback(revents), with EV_TIMER after a timeout.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: there is neither a descriptor nor a timeout, or an argument
+                is outside its range.
+            OSError: the descriptor is closed.
+            Error: the loop is closed.
+
+        libev: ev_once
+        """
+        _Once(self, fd, events, timeout, callback)
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], /, *args: object
+    ) -> None:
+        """Have the loop call back in its next iteration. From any thread.
+
+        Every call is made, in the order in which they were asked for. They do not
+        keep the loop running; those that come while it does not run are made by
+        the next `start`.
+
+        Args:
+            callback: called as callback(*args).
+            *args: what to call it with.
+
+        Raises:
+            TypeError: `callback` is not callable.
+            Error: the loop is closed.
+
+        libev: ev_async_send
+        """
+        if not callable(callback):
+            raise TypeError(
+                "Loop.call_soon_threadsafe: callback must be callable, "
+                f"got {callback!r}"
+            )
+        self._check_open("call_soon_threadsafe")
+        self._queue.calls.append((callback, args))
+        lib.mood_knock(self._c)
+
+    # -- attributes
+
+    @property
+    def callback(self) -> Any:
+        """Called as callback(loop) where pending watchers are to be invoked.
+
+        It must see to it that `invoke` is called, here or in another thread.
+        None: the loop does that itself. An exception that leaves it is fatal.
+
+        Raises:
+            TypeError: set to something that is neither callable nor None.
+
+        libev: ev_set_invoke_pending_cb
+        """
+        return self._callback
+
+    @callback.setter
+    def callback(self, callback: Optional[Callable[[Any], object]]) -> None:
+        self._callback = _to_loop_callback(type(self).__name__, callback)
+        self._c.has_callback = callback is not None
+
+    @property
+    def data(self) -> Any:
+        """Anything the program wants to attach to the loop."""
+        return self._data
+
+    @data.setter
+    def data(self, data: Any) -> None:
+        self._data = data
+
+    @property
+    def io_interval(self) -> float:
+        """Seconds to collect Io events for, before they are delivered: 0.0 at first.
+
+        Raises:
+            TypeError, ValueError: set to no number, or a negative or infinite one.
+            Error: set after the loop was closed.
+
+        libev: ev_set_io_collect_interval
+        """
+        return self._io_interval
+
+    @io_interval.setter
+    def io_interval(self, interval: float) -> None:
+        interval = to_interval(type(self).__name__, "io_interval", interval)
+        self._call("io_interval", lib.mood_io_interval, interval)
+        self._io_interval = interval
+
+    @property
+    def timeout_interval(self) -> float:
+        """Seconds to collect timeouts for, before they are delivered: 0.0 at first.
+
+        Raises:
+            TypeError, ValueError: set to no number, or a negative or infinite one.
+            Error: set after the loop was closed.
+
+        libev: ev_set_timeout_collect_interval
+        """
+        return self._timeout_interval
+
+    @timeout_interval.setter
+    def timeout_interval(self, interval: float) -> None:
+        interval = to_interval(type(self).__name__, "timeout_interval", interval)
+        self._call("timeout_interval", lib.mood_timeout_interval, interval)
+        self._timeout_interval = interval
+
+    @property
+    def default(self) -> bool:
+        """Whether this is the default loop (read only)."""
+        return self._default
+
+    @property
+    def backend(self) -> int:
+        """The EVBACKEND_* bit of the backend in use; 0 once closed (read only).
+
+        libev: ev_backend
+        """
+        return lib.mood_backend(self._c)  # type: ignore[no-any-return]
+
+    @property
+    def pending(self) -> int:
+        """The number of pending watchers (read only).
+
+        libev: ev_pending_count
+        """
+        queue = self._queue
+        return lib.mood_pending_count(  # type: ignore[no-any-return]
+            self._c, queue.position()
+        )
+
+    @property
+    def iteration(self) -> int:
+        """How often the loop has looked for events (read only).
+
+        libev: ev_iteration
+        """
+        return lib.mood_iteration(self._c)  # type: ignore[no-any-return]
+
+    @property
+    def depth(self) -> int:
+        """How many calls of `start` are nested: 0 outside, 1 in a callback (read only).
+
+        libev: ev_depth
+        """
+        return lib.mood_depth(self._c)  # type: ignore[no-any-return]
+
+    # -- checks
+
+    def _check_open(self, method: str) -> None:
+        if not self._queue.open:
+            raise refused(f"Loop.{method}", lib.MOOD_CLOSED)
+
+    def _call(self, name: str, function: Any, *args: object) -> None:
+        error = function(self._c, *args)
+        if error:
+            raise refused(f"Loop.{name}", error)
+
+    # -- signals
+
+    def _install_wakeup(self, me: int) -> Optional[int]:
+        """Be woken by signals that Python handles; returns what was there before.
+
+        Python handles signals in its main thread, once that comes back from C: a
+        byte in the pipe makes libev call mood_on_signal.
+        """
+        if me != threading.main_thread().ident:
+            return None
+        if self._wakeup is None:
+            self._wakeup = _nonblocking_pipe()
+        reader, writer = self._wakeup
+        previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self._wakeup_installed = True
+        lib.mood_wakeup(self._c, reader, previous)
+        return previous
+
+    def _remove_wakeup(self, previous: int) -> None:
+        assert self._wakeup is not None
+        self._wakeup_installed = False
+        current = signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
+        if current != self._wakeup[1]:
+            # A callback has installed its own, for good.
+            signal.set_wakeup_fd(current, warn_on_full_buffer=False)
+
+    def _close_wakeup(self) -> None:
+        if self._wakeup is not None:
+            for fd in self._wakeup:
+                os.close(fd)
+            self._wakeup = None
+
+    def _after_fork(self) -> None:
+        """In the child: what was shared with the parent is not any more."""
+        lib.mood_after_fork(self._c)
+        if self._thread != get_ident():
+            # A thread of the parent ran it, and is gone.
+            self._running = allocate_lock()
+            self._thread = 0
+        if self._wakeup is not None:
+            old, self._wakeup = self._wakeup, _nonblocking_pipe()
+            reader, writer = self._wakeup
+            if self._wakeup_installed:
+                signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+            lib.mood_wakeup(self._c, reader, -1)
+            for fd in old:
+                os.close(fd)
+
+    if TYPE_CHECKING:
+        # Made below, from the classes. Here for type checkers and editors.
+        def io(
+            self,
+            fd: FileDescriptor,
+            events: int,
+            callback: Callable[[Io, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Io: ...
+        def timer(
+            self,
+            after: float,
+            repeat: float,
+            callback: Callable[[Timer, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Timer: ...
+        def periodic(
+            self,
+            offset: float,
+            interval: float,
+            callback: Callable[[Periodic, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Periodic: ...
+        def scheduler(
+            self,
+            scheduler: Callable[[Scheduler, float], float],
+            callback: Optional[Callable[[Scheduler, int], object]] = None,
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Scheduler: ...
+        def signal(
+            self,
+            signum: int,
+            callback: Callable[[Signal, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Signal: ...
+        def child(
+            self,
+            pid: int,
+            trace: bool,
+            callback: Callable[[Child, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Child: ...
+        def stat(
+            self,
+            path: "str | bytes | os.PathLike[str] | os.PathLike[bytes]",
+            interval: float,
+            callback: Callable[[Stat, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Stat: ...
+        def idle(
+            self,
+            callback: Callable[[Idle, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Idle: ...
+        def prepare(
+            self,
+            callback: Callable[[Prepare, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Prepare: ...
+        def check(
+            self,
+            callback: Callable[[Check, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Check: ...
+        def embed(
+            self,
+            other: "Loop",
+            callback: Optional[Callable[[Embed, int], object]] = None,
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Embed: ...
+        def fork(
+            self,
+            callback: Callable[[Fork, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Fork: ...
+        def cleanup(
+            self,
+            callback: Callable[[Cleanup, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Cleanup: ...
+        def async_(
+            self,
+            callback: Callable[[Async, int], object],
+            data: Any = None,
+            priority: int = 0,
+            /,
+        ) -> Async: ...
+
+
+def _factory(kind: str, cls: Any) -> Any:
+    """The factory method of a watcher type, with the signature that its class has.
+
+    From source, as dataclasses do it, so that the interpreter checks arguments and
+    names them, and no time is lost on it.
+    """
+    code = cls.__init__.__code__
+    names = code.co_varnames[1 : code.co_argcount]
+    defaults = cls.__init__.__defaults__
+    required = len(names) - len(defaults)
+    parameters = [
+        name if i < required else f"{name}=defaults[{i - required}]"
+        for i, name in enumerate(names)
+        if name != "loop"
+    ]
+    arguments = ["self" if name == "loop" else name for name in names]
+    scope: Dict[str, Any] = {"cls": cls, "defaults": defaults}
+    exec(
+        f"def factory(self, {', '.join(parameters)}, /):\n"
+        f"    return cls({', '.join(arguments)})\n",
+        scope,
+    )
+    factory = scope["factory"]
+    factory.__name__ = kind
+    factory.__qualname__ = f"Loop.{kind}"
+    factory.__module__ = __name__
+    factory.__doc__ = (
+        f"Make {'an' if cls.__name__[0] in 'AEI' else 'a'} `{cls.__name__}` on this "
+        f"loop. Arguments and exceptions are those of the class."
+    )
+    return factory
+
+
+for _kind, _class in Watcher.kinds.items():
+    setattr(Loop, _kind, _factory(_kind, _class))
+# The specification's name is a keyword in today's Python.
+Loop.async_ = Loop.__dict__["async"]  # type: ignore[method-assign]
+
+
+class _Once:
+    """Two watchers of which the first to be invoked stops the other."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        fd: Optional[FileDescriptor],
+        events: int,
+        timeout: Optional[float],
+        callback: Callable[[int], object],
+    ) -> None:
+        what = "Loop.once"
+        if not callable(callback):
+            raise TypeError(f"{what}: callback must be callable, got {callback!r}")
+        self._callback = callback
+        self._queue = loop._queue
+        watchers: "list[Watcher]" = []
+        if fd is not None:
+            fd = to_descriptor(what, fd)
+            watchers.append(Io(fd, to_events(what, events), loop, self._invoked))
+        if timeout is not None and to_seconds(what, "timeout", timeout) >= 0.0:
+            watchers.append(Timer(timeout, 0.0, loop, self._invoked))
+        if not watchers:
+            raise ValueError(f"{what}: fd and timeout must not both be missing")
+        self._watchers = watchers
+        for watcher in watchers:
+            watcher.start()
+
+    def _invoked(self, watcher: Watcher, revents: int) -> None:
+        for other in self._watchers:
+            revents |= other.clear()
+            other.stop()
+        # Not from here, so that the fate of an exception is the callback's.
+        self._queue.call(self._callback, revents)
+
+
+def _nonblocking_pipe() -> Tuple[int, int]:
+    fds = os.pipe()
+    for fd in fds:
+        os.set_blocking(fd, False)
+    return fds
+
+
+def _to_flags(what: str, value: object) -> int:
+    try:
+        flags = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{what}: flags must be an int, got {value!r}") from None
+    if not 0 <= flags < 2**32:
+        raise OverflowError(f"{what}: flags must fit in a C unsigned int, got {flags}")
+    return flags
+
+
+def _to_loop_callback(what: str, value: Any) -> Any:
+    if value is not None and not callable(value):
+        raise TypeError(f"{what}: callback must be callable or None, got {value!r}")
+    return value
+
+
+# -- the default loop --------------------------------------------------------------------
+
+
+class _DefaultLoop(Loop):
+    """The default loop: an ev_loop as any other.
+
+    Child watchers are all that libev's own default loop has more, and ours do not
+    use its reaper (libev/shim.c). Its state is static, part of it survives its
+    destruction, and it takes SIGCHLD.
+    """
+
+    _default = True
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("_DefaultLoop", "Loop", 1)
+
+
+_default: Optional[Loop] = None
+
+
+def _forget_default(loop: Loop) -> None:
+    global _default
+    if loop is _default:
+        _default = None
+
+
+class _Function(Generic[F]):
+    """A function that does not become a method when it is stored on a class.
+
+    mood.event's functions are builtins, which do not, and programs use that.
+    """
+
+    def __init__(self, function: F) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<function mood_event.{self._function.__name__}>"
+
+
+def _function(function: F) -> F:
+    return _Function(function)  # type: ignore[return-value]
+
+
+fatal = _function(_fatal)
+
+
+@_function
+def default_loop(
+    flags: int = EVFLAG_AUTO,
+    callback: Optional[Callable[[Loop], object]] = None,
+    data: Any = None,
+    io_interval: float = 0.0,
+    timeout_interval: float = 0.0,
+) -> Loop:
+    """The default loop, the only one that Child watchers work on.
+
+    It is made by the first call, and lives until it is closed; then the next call
+    makes another. Arguments of later calls are ignored, with a RuntimeWarning.
+
+    Args:
+        flags: a set of EVFLAG_* and EVBACKEND_* bits.
+        callback: see `Loop.callback`.
+        data: anything, kept in `Loop.data`.
+        io_interval: seconds, see `Loop.io_interval`.
+        timeout_interval: seconds, see `Loop.timeout_interval`.
+
+    Raises:
+        TypeError, ValueError, OverflowError, Error: as for `Loop`.
+    """
+    global _default
+    if _default is None:
+        _default = _DefaultLoop(flags, callback, data, io_interval, timeout_interval)
+    elif (flags, callback, data, io_interval, timeout_interval) != (
+        EVFLAG_AUTO,
+        None,
+        None,
+        0.0,
+        0.0,
+    ):
+        warnings.warn(
+            "default_loop: there is a default loop already, arguments are ignored",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return _default
+
+
+# -- functions -----------------------------------------------------------------------
+
+
+@_function
+def time() -> float:
+    """The current time, as libev takes it.
+
+    Returns:
+        Seconds since the epoch.
+
+    libev: ev_time
+    """
+    return lib.ev_time()  # type: ignore[no-any-return]
+
+
+@_function
+def sleep(interval: float, /) -> None:
+    """Block the thread, until the time is over or a signal comes.
+
+    Args:
+        interval: seconds; 0.0 or less: return at once. libev promises no more
+            than a day, which is a RuntimeWarning.
+
+    Raises:
+        TypeError, ValueError: it is no number, or not finite.
+
+    libev: ev_sleep
+    """
+    interval = to_seconds("sleep", "interval", interval)
+    if interval > 86400.0:
+        warnings.warn(
+            f"sleep: interval is more than a day (86400.0), got {interval!r}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    # More than this does not fit in every system's time_t.
+    lib.ev_sleep(min(interval, 2.0**31 - 1))
+
+
+@_function
+def abi_version() -> Tuple[int, int]:
+    """libev's version, as (major, minor).
+
+    libev: ev_version_major, ev_version_minor
+    """
+    return lib.ev_version_major(), lib.ev_version_minor()
+
+
+@_function
+def supported_backends() -> int:
+    """The backends that are compiled in, whether the system has them or not.
+
+    Returns:
+        A set of EVBACKEND_* bits.
+
+    libev: ev_supported_backends
+    """
+    return lib.ev_supported_backends()  # type: ignore[no-any-return]
+
+
+@_function
+def recommended_backends() -> int:
+    """The backends that are compiled in and that libev tries by itself.
+
+    Returns:
+        A set of EVBACKEND_* bits.
+
+    libev: ev_recommended_backends
+    """
+    return lib.ev_recommended_backends()  # type: ignore[no-any-return]
+
+
+@_function
+def embeddable_backends() -> int:
+    """The backends whose loops can be embedded, compiled in or not.
+
+    Returns:
+        A set of EVBACKEND_* bits.
+
+    libev: ev_embeddable_backends
+    """
+    return lib.ev_embeddable_backends()  # type: ignore[no-any-return]
+
+
+@_function
+def feed_signal(signum: int, /) -> None:
+    """Pretend that a signal has come, to the loop that watches it. From any thread.
+
+    Args:
+        signum: the number of a signal.
+
+    Raises:
+        TypeError, ValueError: it is none.
+
+    libev: ev_feed_signal
+    """
+    lib.ev_feed_signal(to_signum("feed_signal", signum))
+
+
+# -- the process -------------------------------------------------------------------------
+
+
+def _after_fork_in_child() -> None:
+    for queue in living_queues():
+        loop: Any = queue.loop()
+        if loop is not None:
+            loop._after_fork()
+
+
+def _at_exit() -> None:
+    """Let loops in other threads end: Python is about to go away under them."""
+    Loop._is_missed = False
+    lib.mood_exit()
+    for queue in living_queues():
+        lib.mood_knock(queue.c)
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+# Registered when the package is imported, so it is called after what the program
+# registers later on, which may still run a loop.
+atexit.register(_at_exit)
+
+if sys.flags.dev_mode:
+    check_thread(
+        Loop,
+        ("stop", "reset", "update", "suspend", "resume", "ref", "unref", "close")
+        + ("feed_fd_event", "feed_signal_event", "once"),
+    )

@@ -1,0 +1,1574 @@
+"""The watchers: a base class, and one short class per type.
+
+Imported by loop.py, which makes a factory method of each class here that has a
+`kind`, and by the package for its names. It never imports loop.py: of a Loop a
+watcher uses `_queue`.
+
+A type is a row in libev/cdef.h, from which its struct, its start and its stop
+come, and a class here, which checks what the caller says before C sees it. All
+arguments are checked before anything changes, so a call that raises has done
+nothing.
+"""
+
+import operator
+import os
+import signal
+import sys
+import warnings
+from math import isfinite
+from typing import (
+    Any,
+    Callable,
+    ClassVar,
+    Dict,
+    NoReturn,
+    Optional,
+    Protocol,
+    Tuple,
+    Type,
+    Union,
+)
+
+from mood_event._dispatch import Queue, fatal, refused, trim, watcher_error
+from mood_event._ffi import ffi, lib
+from mood_event.constants import EV_ERROR, EV_MAXPRI, EV_MINPRI, EV_READ, EV_WRITE
+from mood_event.errors import Error
+
+__all__ = [
+    "Async",
+    "Check",
+    "Child",
+    "Cleanup",
+    "Embed",
+    "Fork",
+    "Idle",
+    "Io",
+    "Periodic",
+    "Prepare",
+    "Scheduler",
+    "Signal",
+    "Stat",
+    "Timer",
+    "Watcher",
+]
+
+INT_MAX = 2**31 - 1
+INT_MIN = -(2**31)
+
+# Below this libev's own arithmetic gives out (ev.pod, ev_periodic).
+_SHORTEST_INTERVAL = 1 / 8192
+
+
+class HasFileno(Protocol):
+    """An object with a file descriptor."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+
+
+FileDescriptor = Union[int, HasFileno]
+
+_new = ffi.new
+_start = lib.mood_start
+_stop = lib.mood_stop
+_is_active = lib.mood_active
+_is_pending = lib.mood_pending
+_feed = lib.mood_feed
+_timer_reset = lib.mood_timer_reset
+_async_send = lib.mood_async_send
+
+
+# -- checks --------------------------------------------------------------------------
+
+
+def to_int(what: str, name: str, value: object) -> int:
+    """A C int, from anything with `__index__`.
+
+    Raises:
+        TypeError: it has none.
+        OverflowError: it is no C int.
+    """
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{what}: {name} must be an int, got {value!r}") from None
+    if not INT_MIN <= number <= INT_MAX:
+        raise OverflowError(f"{what}: {name} must fit in a C int, got {number}")
+    return number
+
+
+def to_seconds(what: str, name: str, value: Any) -> float:
+    """A finite float, from anything with `__float__` that is no string.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is NaN or infinite.
+    """
+    try:
+        finite = isfinite(value)
+    except TypeError:
+        raise TypeError(f"{what}: {name} must be a number, got {value!r}") from None
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise ValueError(f"{what}: {name} must be finite, got {value!r}")
+    return float(value)
+
+
+def to_interval(what: str, name: str, value: Any) -> float:
+    """A finite float that is not negative; raises as `to_seconds` does."""
+    seconds = to_seconds(what, name, value)
+    if seconds < 0.0:
+        raise ValueError(f"{what}: {name} must be >= 0.0, got {value!r}")
+    return seconds
+
+
+def to_callback(what: str, value: object) -> Any:
+    """A callable.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not callable(value):
+        raise TypeError(f"{what}: callback must be callable, got {value!r}")
+    return value
+
+
+def to_descriptor(what: str, value: Any) -> int:
+    """An open file descriptor, from an int or an object with `fileno()`.
+
+    Raises:
+        TypeError: it is neither, or its `fileno()` gives no int.
+        ValueError: it is negative.
+        OverflowError: it is no C int.
+        OSError: it is not open.
+    """
+    if not isinstance(value, int):
+        fileno = getattr(value, "fileno", None)
+        if fileno is None:
+            raise TypeError(
+                f"{what}: fd must be an int or have a fileno() method, got {value!r}"
+            )
+        value = fileno()
+        if not isinstance(value, int):
+            raise TypeError(f"{what}: fileno() must return an int, got {value!r}")
+    if value < 0:
+        raise ValueError(f"{what}: fd must be >= 0, got {value!r}")
+    number = to_int(what, "fd", value)
+    try:
+        os.get_inheritable(number)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{what}: fd {number}: {error.strerror}"
+        ) from None
+    return number
+
+
+def to_events(what: str, value: object) -> int:
+    """EV_READ, EV_WRITE or both.
+
+    Raises:
+        TypeError: it is no int.
+        ValueError: it is another mask.
+        OverflowError: it is no C int.
+    """
+    events = to_int(what, "events", value)
+    if events not in (EV_READ, EV_WRITE, EV_READ | EV_WRITE):
+        raise ValueError(
+            f"{what}: events must be EV_READ, EV_WRITE or EV_READ | EV_WRITE, "
+            f"got {events:#x}"
+        )
+    return events
+
+
+def to_signum(what: str, value: object) -> int:
+    """The number of a signal that can be handled.
+
+    Raises:
+        TypeError: it is no int.
+        ValueError: there is no such signal, or nobody can handle it.
+    """
+    try:
+        signum = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{what}: signum must be an int, got {value!r}") from None
+    if signum not in signal.valid_signals():
+        raise ValueError(f"{what}: signum must be a valid signal, got {signum}")
+    if signum in (signal.SIGKILL, signal.SIGSTOP):
+        raise ValueError(f"{what}: signum must not be {signal.Signals(signum).name}")
+    return signum
+
+
+# -- the base --------------------------------------------------------------------------
+
+
+class Watcher:
+    """What all watchers have in common.
+
+    A watcher belongs to one loop for as long as it lives. While it is active or
+    pending the loop holds it, so that nobody else has to for its callback to be
+    called. It is equal to itself only, can be referred to weakly and subclassed,
+    and can neither be copied nor pickled.
+
+    A subclass that has an `__init__` of its own must call the one of its base.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_callback",
+        "_data",
+        "_loop",
+        "_ptr",
+        "_queue",
+        "_slot",
+    )
+
+    kinds: ClassVar[Dict[str, Type["Watcher"]]] = {}
+
+    _struct: ClassVar[Any]
+    _init_struct: ClassVar[Any]
+    _set_struct: ClassVar[Any]
+
+    _loop: Any
+    _queue: Queue
+    _callback: Any
+    _data: Any
+    _ptr: Any
+    _slot: int
+
+    def __init_subclass__(
+        cls, kind: Optional[str] = None, struct: Optional[str] = None, **kwargs: Any
+    ) -> None:
+        """Make a watcher type of a class with a `kind`, the name of its factory.
+
+        Args:
+            kind: the name of the loop's factory method.
+            struct: the name of the row in libev/cdef.h, if it is another.
+        """
+        super().__init_subclass__(**kwargs)
+        if kind is None:
+            return
+        struct = struct or kind
+        Watcher.kinds[kind] = cls
+        cls._struct = ffi.typeof(f"struct mood_{struct} *")
+        cls._init_struct = getattr(lib, f"mood_{struct}_init")
+        cls._set_struct = getattr(lib, f"mood_{struct}_set", None)
+
+    def __init__(
+        self,
+        loop: Any,
+        callback: Callable[[Any, int], object],
+        data: Any = None,
+        priority: int = 0,
+    ) -> None:
+        """Configure the watcher.
+
+        Args:
+            loop: the Loop responsible for the watcher.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed, or the watcher is active or pending.
+
+        libev: ev_init, ev_set_priority
+        """
+        self._configure(loop, callback, data, priority)
+
+    def _configure(self, loop: Any, callback: Any, data: Any, priority: Any) -> None:
+        """The part of `__init__` that all types share. It raises or does it all."""
+        what = type(self).__name__
+        callback = self._check_callback(what, callback)
+        queue = getattr(loop, "_queue", None)
+        if type(queue) is not Queue:
+            raise TypeError(f"{what}: loop must be a Loop, got {loop!r}")
+        if not queue.open:
+            raise refused(what, lib.MOOD_CLOSED)
+        if priority.__class__ is not int or priority:
+            priority = _clamp(to_int(what, "priority", priority))
+        if self._is_initialised():
+            self._check_inactive("init")
+            if self.pending:
+                raise Error(f"{what}: cannot init a watcher while it is pending")
+        ptr = _new(self._struct)
+        self._init_struct(ptr, queue.c)
+        if priority:
+            lib.mood_set_priority(ptr, priority, 0)
+        self._loop = loop
+        self._queue = queue
+        self._callback = callback
+        self._data = data
+        self._slot = 0
+        self._ptr = ptr
+
+    @staticmethod
+    def _check_callback(what: str, callback: object) -> Any:
+        return to_callback(what, callback)
+
+    def _is_initialised(self) -> bool:
+        try:
+            # Past __getattr__, which is slow.
+            _ptr_of(self)
+        except AttributeError:
+            return False
+        return True
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Called for what is missing: also for what `__init__` should have set."""
+        if name in Watcher.__slots__:
+            raise Error(
+                f"{type(self).__name__}: the watcher is not initialised: "
+                "__init__ of its base class was not called"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot copy or pickle {type(self).__name__!r} objects")
+
+    def __repr__(self) -> str:
+        words = [type(self).__name__]
+        if self._is_initialised():
+            words += self._details()
+            words += [name for name in ("active", "pending") if getattr(self, name)]
+        else:
+            words.append("not initialised")
+        return f"<{' '.join(words)}>"
+
+    def _details(self) -> "list[str]":
+        """What tells this watcher from others of its type, for `repr`."""
+        return []
+
+    def _check_inactive(self, verb: str) -> None:
+        if _is_active(self._ptr):
+            raise Error(
+                f"{type(self).__name__}: cannot {verb} a watcher while it is active"
+            )
+
+    def _refused(self, method: str, code: int) -> Exception:
+        return refused(f"{type(self).__name__}.{method}", code)
+
+    # -- methods
+
+    def start(self) -> None:
+        """Start (activate) the watcher: only an active one receives events.
+
+        Nothing happens if it is active already.
+
+        Raises:
+            Error: the loop is closed, or one of the reasons that the type has.
+            OSError: a descriptor was closed, or there are no more to be had.
+
+        libev: ev_TYPE_start
+        """
+        error = _start(self._ptr, self._slot or self._queue.take(self))
+        if error:
+            self._release_if_idle()
+            raise self._refused("start", error)
+
+    def stop(self) -> None:
+        """Stop the watcher, active or not, and clear its pending event.
+
+        Raises:
+            Error: the loop is closed.
+
+        libev: ev_TYPE_stop
+        """
+        error = _stop(self._ptr)
+        if error:
+            raise self._refused("stop", error)
+        self._left()
+
+    def _left(self) -> None:
+        """C has stopped the watcher and let it go: do the same."""
+        queue = self._queue
+        if queue.rest is not None:
+            queue.forget()
+        if self._slot:
+            queue.release(self)
+
+    def _halt(self) -> None:
+        """Stop, whatever a subclass makes of `stop`."""
+        if not _stop(self._ptr):
+            self._left()
+
+    def _release_if_idle(self) -> None:
+        if self._slot and lib.mood_retirable(self._ptr):
+            self._queue.release(self)
+
+    def invoke(self, revents: int, /) -> None:
+        """Call the callback now with `revents`, pending or not.
+
+        An exception has the fate it has in a loop: a plain one is reported, a
+        fatal one is raised from here, and every run of the loop is broken.
+
+        Args:
+            revents: a set of EV_* bits.
+
+        Raises:
+            TypeError, OverflowError: `revents` is no C int.
+            Error: the loop is closed.
+
+        libev: ev_invoke
+        """
+        queue = self._queue
+        revents = to_int(f"{type(self).__name__}.invoke", "revents", revents)
+        if not queue.open:
+            raise self._refused("invoke", lib.MOOD_CLOSED)
+        kept = queue.kept
+        if revents & EV_ERROR:
+            queue.keep(watcher_error(self, 0), self)
+            self._halt()
+        else:
+            queue.call(self._callback, self, revents)
+        if kept is None and queue.kept is not None:
+            try:
+                queue.raise_kept()
+            except BaseException as exc:
+                trim(exc)
+                raise
+
+    def clear(self) -> int:
+        """Clear the pending event.
+
+        Returns:
+            Its revents, a set of EV_* bits, as if the callback had been invoked;
+            0 if none was pending.
+
+        Raises:
+            Error: the loop is closed.
+
+        libev: ev_clear_pending
+        """
+        queue = self._queue
+        revents = _new("int *")
+        error = lib.mood_clear(self._ptr, queue.position(), revents)
+        if error:
+            raise self._refused("clear", error)
+        if queue.rest is not None:
+            queue.forget()
+        self._release_if_idle()
+        return revents[0]  # type: ignore[no-any-return]
+
+    def feed(self, revents: int, /) -> None:
+        """Make the watcher pending, as if `revents` had happened to it.
+
+        Args:
+            revents: a set of EV_* bits.
+
+        Raises:
+            TypeError, OverflowError: `revents` is no C int.
+            Error: the loop is closed.
+
+        libev: ev_feed_event
+        """
+        revents = to_int(f"{type(self).__name__}.feed", "revents", revents)
+        error = _feed(self._ptr, self._slot or self._queue.take(self), revents)
+        if error:
+            self._release_if_idle()
+            raise self._refused("feed", error)
+
+    # -- attributes
+
+    @property
+    def loop(self) -> Any:
+        """The Loop responsible for the watcher (read only)."""
+        return self._loop
+
+    @property
+    def callback(self) -> Any:
+        """Called as callback(watcher, revents) for an event.
+
+        Raises:
+            TypeError: set to something that is not callable.
+        """
+        return self._callback
+
+    @callback.setter
+    def callback(self, callback: Callable[[Any, int], object]) -> None:
+        self._callback = self._check_callback(type(self).__name__, callback)
+
+    @property
+    def data(self) -> Any:
+        """Anything the program wants to attach to the watcher."""
+        return self._data
+
+    @data.setter
+    def data(self, data: Any) -> None:
+        self._data = data
+
+    @property
+    def priority(self) -> int:
+        """From EV_MINPRI to EV_MAXPRI: pending watchers with more come first.
+
+        What is outside is clamped.
+
+        Raises:
+            TypeError, OverflowError: set to no C int.
+            Error: set while the watcher is active or pending.
+
+        libev: ev_priority, ev_set_priority
+        """
+        return lib.mood_priority(self._ptr)  # type: ignore[no-any-return]
+
+    @priority.setter
+    def priority(self, priority: int) -> None:
+        what = type(self).__name__
+        priority = _clamp(to_int(what, "priority", priority))
+        self._check_inactive("set the priority of")
+        error = lib.mood_set_priority(self._ptr, priority, self._queue.position())
+        if error:
+            raise Error(
+                f"{what}: cannot set the priority of a watcher while it is pending"
+                if error == lib.MOOD_PENDING
+                else str(refused(f"{what}.priority", error))
+            )
+
+    @property
+    def active(self) -> bool:
+        """Whether the watcher has been started and not been stopped (read only).
+
+        libev: ev_is_active
+        """
+        return _is_active(self._ptr) != 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether an event waits for the callback to be called (read only).
+
+        libev: ev_is_pending
+        """
+        return _is_pending(self._ptr, self._queue.position()) != 0
+
+    @property
+    def keepalive(self) -> bool:
+        """Whether the active watcher keeps the loop running: True at first.
+
+        False is what `Loop.unref` after starting and `Loop.ref` before stopping
+        are for, without their pitfalls: it may be set at any time, and lasts.
+
+        Raises:
+            Error: set after the loop was closed.
+
+        libev: ev_ref, ev_unref
+        """
+        return lib.mood_keepalive(self._ptr) != 0
+
+    @keepalive.setter
+    def keepalive(self, keepalive: bool) -> None:
+        error = lib.mood_set_keepalive(self._ptr, bool(keepalive))
+        if error:
+            raise self._refused("keepalive", error)
+
+
+_ptr_of: Any = Watcher._ptr.__get__
+
+
+def _clamp(priority: int) -> int:
+    return min(max(priority, EV_MINPRI), EV_MAXPRI)
+
+
+# -- the types -------------------------------------------------------------------------
+
+
+class Io(Watcher, kind="io"):
+    """Watches a file descriptor: is it readable, is it writable?
+
+    The callback is called for as long as it is (level-triggered). Use
+    non-blocking descriptors: a callback can come without there being data.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        fd: FileDescriptor,
+        events: int,
+        loop: Any,
+        callback: Callable[["Io", int], object],
+        data: Any = None,
+        priority: int = 0,
+    ) -> None:
+        """Configure the watcher.
+
+        Args:
+            fd: an open file descriptor, or an object with `fileno()`.
+            events: EV_READ, EV_WRITE or EV_READ | EV_WRITE.
+            loop: the Loop responsible for the watcher.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: `fd` is negative, or `events` is another mask.
+            OverflowError: a number does not fit in a C int.
+            OSError: `fd` is closed.
+            Error: the loop is closed, or the watcher is active or pending.
+
+        libev: ev_io_init
+        """
+        fd = to_descriptor("Io", fd)
+        events = to_events("Io", events)
+        self._configure(loop, callback, data, priority)
+        self._set_struct(self._ptr, fd, events)
+
+    def set(self, fd: FileDescriptor, events: int, /) -> None:
+        """Watch another descriptor, or for other events.
+
+        Args:
+            fd: an open file descriptor, or an object with `fileno()`.
+            events: EV_READ, EV_WRITE or EV_READ | EV_WRITE.
+
+        Raises:
+            TypeError, ValueError, OverflowError, OSError: as for `Io`.
+            Error: the watcher is active.
+
+        libev: ev_io_set
+        """
+        self._check_inactive("set")
+        fd = to_descriptor("Io.set", fd)
+        self._set_struct(self._ptr, fd, to_events("Io.set", events))
+
+    @property
+    def fd(self) -> int:
+        """The descriptor that is watched (read only)."""
+        return self._ptr.ev.fd  # type: ignore[no-any-return]
+
+    @property
+    def events(self) -> int:
+        """What it is watched for: EV_READ, EV_WRITE or both (read only)."""
+        # libev has a bit of its own in there.
+        return self._ptr.ev.events & (EV_READ | EV_WRITE)  # type: ignore[no-any-return]
+
+    def _details(self) -> "list[str]":
+        names = {EV_READ: "READ", EV_WRITE: "WRITE"}
+        events = [name for bit, name in names.items() if self.events & bit]
+        return [f"fd={self.fd}", "|".join(events)]
+
+
+class Timer(Watcher, kind="timer"):
+    """Calls back after some time, once or again and again.
+
+    It counts real time, whatever happens to the system's clock. A repeating timer
+    does not drift; one that falls behind is called once per iteration.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        after: float,
+        repeat: float,
+        loop: Any,
+        callback: Callable[["Timer", int], object],
+        data: Any = None,
+        priority: int = 0,
+    ) -> None:
+        """Configure the watcher.
+
+        Args:
+            after: seconds until the first event; with 0.0 or less it is at once.
+            repeat: seconds between that and each further one; 0.0: there is none.
+            loop: the Loop responsible for the watcher.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: `repeat` is negative, or a time is not finite.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed, or the watcher is active or pending.
+
+        libev: ev_timer_init
+        """
+        after = to_seconds("Timer", "after", after)
+        repeat = to_interval("Timer", "repeat", repeat)
+        self._configure(loop, callback, data, priority)
+        self._set_struct(self._ptr, after, repeat)
+
+    def set(self, after: float, repeat: float, /) -> None:
+        """Set the times anew, for the next `start`.
+
+        Args:
+            after: seconds until the first event.
+            repeat: seconds between that and each further one; 0.0: there is none.
+
+        Raises:
+            TypeError, ValueError: as for `Timer`.
+            Error: the watcher is active.
+
+        libev: ev_timer_set
+        """
+        self._check_inactive("set")
+        after = to_seconds("Timer.set", "after", after)
+        repeat = to_interval("Timer.set", "repeat", repeat)
+        self._set_struct(self._ptr, after, repeat)
+
+    def reset(self) -> None:
+        """Act as if the timer had timed out, without invoking it.
+
+        A pending event is cleared. A timer that repeats counts from now on, and
+        is started if it was not; one that does not repeat is stopped.
+
+        Raises:
+            Error: the loop is closed.
+
+        libev: ev_timer_again
+        """
+        queue = self._queue
+        result = _timer_reset(self._ptr, self._slot or queue.take(self))
+        if result < 0:
+            self._release_if_idle()
+            raise self._refused("reset", result)
+        if queue.rest is not None:
+            queue.forget()
+        if result:
+            queue.release(self)
+
+    @property
+    def repeat(self) -> float:
+        """Seconds between two events; 0.0: there is one only.
+
+        It is used the next time that the timer times out or is reset.
+
+        Raises:
+            TypeError: set to no number.
+            ValueError: set to a negative number, NaN or an infinity.
+        """
+        return self._ptr.ev.repeat  # type: ignore[no-any-return]
+
+    @repeat.setter
+    def repeat(self, repeat: float) -> None:
+        self._ptr.ev.repeat = to_interval("Timer", "repeat", repeat)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the timer times out, counted from the loop's time.
+
+        Of an inactive timer it is the time that `start` will count from
+        (read only).
+
+        libev: ev_timer_remaining
+        """
+        return lib.mood_timer_remaining(self._ptr)  # type: ignore[no-any-return]
+
+    def _details(self) -> "list[str]":
+        return [f"remaining={self.remaining:g}", f"repeat={self.repeat:g}"]
+
+
+class _AbsoluteTimer(Watcher):
+    """What Periodic and Scheduler share: both are an ev_periodic."""
+
+    __slots__ = ()
+
+    def reset(self) -> None:
+        """Stop the watcher and start it again: its next time is found anew.
+
+        Raises:
+            Error: the loop is closed.
+
+        libev: ev_periodic_again
+        """
+        queue = self._queue
+        error = lib.mood_periodic_reset(self._ptr, self._slot or queue.take(self))
+        if error:
+            self._release_if_idle()
+            raise self._refused("reset", error)
+        if queue.rest is not None:
+            queue.forget()
+
+    @property
+    def at(self) -> float:
+        """When the watcher triggers next, in seconds since the epoch (read only).
+
+        0.0 before the first `start`.
+
+        libev: ev_periodic_at
+        """
+        return lib.mood_periodic_at(self._ptr)  # type: ignore[no-any-return]
+
+    def _details(self) -> "list[str]":
+        return [f"at={self.at:.6f}"]
+
+
+class Periodic(_AbsoluteTimer, kind="periodic"):
+    """Calls back at a time of the system's clock, once or at regular intervals.
+
+    With an `interval` of 0.0 that is at `offset`, once: an absolute timer. With
+    any other it is whenever the time is `offset` plus a multiple of `interval`.
+    It follows the system's clock when that is set.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        offset: float,
+        interval: float,
+        loop: Any,
+        callback: Callable[["Periodic", int], object],
+        data: Any = None,
+        priority: int = 0,
+    ) -> None:
+        """Configure the watcher.
+
+        Args:
+            offset: seconds since the epoch; with an interval, from 0.0 to it.
+            interval: seconds, 0.0 or at least 1/8192.
+            loop: the Loop responsible for the watcher.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: a time is outside its range, or not finite.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed, or the watcher is active or pending.
+
+        libev: ev_periodic_init
+        """
+        offset, interval = self._times("Periodic", offset, interval)
+        self._configure(loop, callback, data, priority)
+        self._set_struct(self._ptr, offset, interval)
+
+    @staticmethod
+    def _times(what: str, offset: float, interval: float) -> Tuple[float, float]:
+        offset = to_seconds(what, "offset", offset)
+        interval = to_interval(what, "interval", interval)
+        if interval > 0.0:
+            if interval < _SHORTEST_INTERVAL:
+                raise ValueError(
+                    f"{what}: interval must be 0.0 or >= 1/8192, got {interval!r}"
+                )
+            if not 0.0 <= offset <= interval:
+                raise ValueError(
+                    f"{what}: offset must be from 0.0 to interval, {interval!r}, "
+                    f"got {offset!r}"
+                )
+        return offset, interval
+
+    def set(self, offset: float, interval: float, /) -> None:
+        """Set the times anew, for the next `start`.
+
+        Args:
+            offset: seconds since the epoch; with an interval, from 0.0 to it.
+            interval: seconds, 0.0 or at least 1/8192.
+
+        Raises:
+            TypeError, ValueError: as for `Periodic`.
+            Error: the watcher is active.
+
+        libev: ev_periodic_set
+        """
+        self._check_inactive("set")
+        self._set_struct(self._ptr, *self._times("Periodic.set", offset, interval))
+
+    @property
+    def offset(self) -> float:
+        """Seconds since the epoch, or with an interval, from 0.0 to it.
+
+        It is used when the watcher is next triggered or reset.
+
+        Raises:
+            TypeError, ValueError: set to what `Periodic` would not take.
+        """
+        return self._ptr.ev.offset  # type: ignore[no-any-return]
+
+    @offset.setter
+    def offset(self, offset: float) -> None:
+        self._ptr.ev.offset = self._times("Periodic", offset, self.interval)[0]
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two events; 0.0: there is one only.
+
+        It is used when the watcher is next triggered or reset.
+
+        Raises:
+            TypeError, ValueError: set to what `Periodic` would not take.
+        """
+        return self._ptr.ev.interval  # type: ignore[no-any-return]
+
+    @interval.setter
+    def interval(self, interval: float) -> None:
+        self._ptr.ev.interval = self._times("Periodic", self.offset, interval)[1]
+
+    def _details(self) -> "list[str]":
+        times = [f"offset={self.offset:g}", f"interval={self.interval:g}"]
+        return [*times, *super()._details()]
+
+
+def _no_callback(watcher: Watcher, revents: int) -> None:
+    """The callback of a Scheduler that has none."""
+
+
+class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
+    """Calls back at times that a callable gives.
+
+    The callable is asked for the next time when the watcher starts, whenever it
+    has triggered, and when the system's clock was set. It must not change the
+    loop. If it raises, or gives no time, the watcher is stopped with a
+    RuntimeWarning, and the exception has the fate of one from a callback.
+    """
+
+    __slots__ = ("_scheduler",)
+
+    _scheduler: Any
+
+    def __init__(
+        self,
+        scheduler: Callable[["Scheduler", float], float],
+        loop: Any,
+        callback: Optional[Callable[["Scheduler", int], object]] = None,
+        data: Any = None,
+        priority: int = 0,
+    ) -> None:
+        """Configure the watcher.
+
+        Args:
+            scheduler: called as scheduler(watcher, now); returns the time of the
+                next event, not before now. Both are seconds since the epoch.
+            loop: the Loop responsible for the watcher.
+            callback: called as callback(watcher, revents), if not None.
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed, or the watcher is active or pending.
+
+        libev: ev_periodic_init
+        """
+        scheduler = self._check_scheduler(scheduler)
+        self._configure(loop, callback, data, priority)
+        self._scheduler = scheduler
+        lib.mood_periodic_set_scheduler(self._ptr)
+
+    @staticmethod
+    def _check_callback(what: str, callback: object) -> Any:
+        return _no_callback if callback is None else to_callback(what, callback)
+
+    @staticmethod
+    def _check_scheduler(scheduler: object) -> Any:
+        if not callable(scheduler):
+            raise TypeError(f"Scheduler: scheduler must be callable, got {scheduler!r}")
+        return scheduler
+
+    def start(self) -> None:
+        """Start the watcher; asks for its first time.
+
+        Raises:
+            Error: the loop is closed.
+            BaseException: what the callable raised, where that is fatal and the
+                loop is not running.
+
+        libev: ev_periodic_start
+        """
+        super().start()
+        self._settle()
+
+    def reset(self) -> None:
+        """Ask for the time of the next event anew; start the watcher, if need be.
+
+        Raises:
+            Error, BaseException: as for `start`.
+
+        libev: ev_periodic_again
+        """
+        super().reset()
+        self._settle()
+
+    def _settle(self) -> None:
+        queue = self._queue
+        if queue.failed:
+            queue.settle_failed()
+            if queue.kept is not None and not queue.entered:
+                queue.raise_kept()
+
+    def _next(self, now: float) -> float:
+        """What the callable says, if that is a time from now on."""
+        at = self._scheduler(self, now)
+        seconds = to_seconds("Scheduler", "the returned time", at)
+        if seconds < now:
+            raise Error(f"Scheduler: the returned time must be >= {now!r}, got {at!r}")
+        return seconds
+
+    def _fail(self) -> None:
+        """Stop after a failure: an event that is due is still delivered."""
+        if not lib.mood_periodic_fail(self._ptr):
+            self._release_if_idle()
+            warnings.warn(f"{self!r} has been stopped", RuntimeWarning, stacklevel=2)
+
+    @property
+    def scheduler(self) -> Any:
+        """Called as scheduler(watcher, now) for the time of the next event.
+
+        Raises:
+            TypeError: set to something that is not callable.
+        """
+        return self._scheduler
+
+    @scheduler.setter
+    def scheduler(self, scheduler: Callable[["Scheduler", float], float]) -> None:
+        self._scheduler = self._check_scheduler(scheduler)
+
+    # mood.event 1.1's name for it.
+    reschedule = scheduler
+
+    @property
+    def callback(self) -> Any:
+        """Called as callback(watcher, revents) for an event; None: nothing is.
+
+        Raises:
+            TypeError: set to something that is neither callable nor None.
+        """
+        return None if self._callback is _no_callback else self._callback
+
+    @callback.setter
+    def callback(self, callback: Optional[Callable[["Scheduler", int], object]]) -> None:
+        self._callback = self._check_callback("Scheduler", callback)
+
+
+class Signal(Watcher, kind="signal"):
+    """Watches for a signal: the callback is called by the loop, not asynchronously.
+
+    While a watcher of a signal is active, Python's own handler of it is not
+    called; after the last one has stopped, it is again. All watchers of a signal
+    must belong to the same loop.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        signum: int,
+        loop: Any,
+        callback: Callable[["Signal", int], object],
+        data: Any = None,
+        priority: int = 0,
+    ) -> None:
+        """Configure the watcher.
+
+        Args:
+            signum: the signal's number, one that can be handled.
+            loop: the Loop responsible for the watcher.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: `signum` is no signal, or SIGKILL or SIGSTOP.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed, or the watcher is active or pending.
+
+        libev: ev_signal_init
+        """
+        signum = to_signum("Signal", signum)
+        self._configure(loop, callback, data, priority)
+        self._set_struct(self._ptr, signum)
+
+    def set(self, signum: int, /) -> None:
+        """Watch for another signal.
+
+        Args:
+            signum: the signal's number, one that can be handled.
+
+        Raises:
+            TypeError, ValueError: as for `Signal`.
+            Error: the watcher is active.
+
+        libev: ev_signal_set
+        """
+        self._check_inactive("set")
+        self._set_struct(self._ptr, to_signum("Signal.set", signum))
+
+    @property
+    def signum(self) -> int:
+        """The signal's number (read only)."""
+        return self._ptr.ev.signum  # type: ignore[no-any-return]
+
+    def _details(self) -> "list[str]":
+        return [signal.Signals(self.signum).name]
+
+
+class Child(Watcher, kind="child"):
+    """Watches for a child process to end, or with `trace`, to stop or go on.
+
+    It works on the default loop alone. While one is active the loop handles
+    SIGCHLD and waits for the processes that are watched, for no others; a watcher
+    of pid 0 is for any child, and takes the status of every one. It stays active
+    after its process has ended.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        pid: int,
+        trace: bool,
+        loop: Any,
+        callback: Callable[["Child", int], object],
+        data: Any = None,
+        priority: int = 0,
+    ) -> None:
+        """Configure the watcher.
+
+        Args:
+            pid: the process to watch; 0: any child.
+            trace: call back as well when it stops and when it goes on.
+            loop: the default loop.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: libev invokes Child watchers at EV_MAXPRI, whatever is said.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: `pid` is negative.
+            OverflowError: a number does not fit in a C int.
+            Error: the loop is not the default loop, or closed, or the watcher is
+                active or pending.
+
+        libev: ev_child_init
+        """
+        pid = self._check_pid("Child", pid)
+        if getattr(loop, "default", True) is False:
+            raise Error("Child watchers are only supported in the 'default loop'")
+        self._configure(loop, callback, data, priority)
+        self._set_struct(self._ptr, pid, bool(trace))
+
+    @staticmethod
+    def _check_pid(what: str, pid: int) -> int:
+        number = to_int(what, "pid", pid)
+        if number < 0:
+            raise ValueError(f"{what}: pid must be >= 0, got {number}")
+        return number
+
+    def set(self, pid: int, trace: bool, /) -> None:
+        """Watch another process.
+
+        Args:
+            pid: the process to watch; 0: any child.
+            trace: call back as well when it stops and when it goes on.
+
+        Raises:
+            TypeError, ValueError, OverflowError: as for `Child`.
+            Error: the watcher is active.
+
+        libev: ev_child_set
+        """
+        self._check_inactive("set")
+        self._set_struct(self._ptr, self._check_pid("Child.set", pid), bool(trace))
+
+    @property
+    def pid(self) -> int:
+        """The process that is watched; 0: any child (read only)."""
+        return self._ptr.ev.pid  # type: ignore[no-any-return]
+
+    @property
+    def rpid(self) -> int:
+        """The process of the last event.
+
+        Raises:
+            TypeError, OverflowError: set to no C int.
+        """
+        return self._ptr.ev.rpid  # type: ignore[no-any-return]
+
+    @rpid.setter
+    def rpid(self, rpid: int) -> None:
+        self._ptr.ev.rpid = to_int("Child", "rpid", rpid)
+
+    @property
+    def rstatus(self) -> int:
+        """Its status, as from `os.waitpid`: see `os.WIFEXITED` and the like.
+
+        Raises:
+            TypeError, OverflowError: set to no C int.
+        """
+        return self._ptr.ev.rstatus  # type: ignore[no-any-return]
+
+    @rstatus.setter
+    def rstatus(self, rstatus: int) -> None:
+        self._ptr.ev.rstatus = to_int("Child", "rstatus", rstatus)
+
+    def _details(self) -> "list[str]":
+        return [f"pid={self.pid}"]
+
+
+class Stat(Watcher, kind="stat"):
+    """Watches a path: the callback is called when what `os.lstat` says changes.
+
+    The path need not exist: that it appears or disappears is a change as well. A
+    path that is not there has an `st_nlink` of 0.
+    """
+
+    __slots__ = ("_path", "_path_ptr")
+
+    _path: Any
+    _path_ptr: Any
+
+    def __init__(
+        self,
+        path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"],
+        interval: float,
+        loop: Any,
+        callback: Callable[["Stat", int], object],
+        data: Any = None,
+        priority: int = 0,
+    ) -> None:
+        """Configure the watcher.
+
+        Args:
+            path: what to watch; best an absolute path.
+            interval: seconds between two looks, where the system does not tell of
+                changes itself; 0.0, which is best: let libev choose.
+            loop: the Loop responsible for the watcher.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: `interval` is negative or not finite, or `path` has a NUL.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed, or the watcher is active or pending.
+
+        libev: ev_stat_init
+        """
+        path, encoded = self._check_path("Stat", path)
+        interval = to_interval("Stat", "interval", interval)
+        self._configure(loop, callback, data, priority)
+        self._set(path, encoded, interval)
+
+    @staticmethod
+    def _check_path(what: str, path: Any) -> Tuple[Any, bytes]:
+        try:
+            path = os.fspath(path)
+        except TypeError:
+            raise TypeError(f"{what}: path must be a path, got {path!r}") from None
+        encoded = os.fsencode(path)
+        if b"\0" in encoded:
+            raise ValueError(f"{what}: path must not contain a NUL, got {path!r}")
+        return path, encoded
+
+    def _set(self, path: Any, encoded: bytes, interval: float) -> None:
+        pointer = ffi.new("char[]", encoded)
+        self._set_struct(self._ptr, pointer, interval)
+        # The old one only now: C had it until then.
+        self._path_ptr = pointer
+        self._path = path
+
+    def set(
+        self,
+        path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"],
+        interval: float,
+        /,
+    ) -> None:
+        """Watch another path.
+
+        Args:
+            path: what to watch.
+            interval: seconds between two looks; 0.0: let libev choose.
+
+        Raises:
+            TypeError, ValueError: as for `Stat`.
+            Error: the watcher is active.
+
+        libev: ev_stat_set
+        """
+        self._check_inactive("set")
+        path, encoded = self._check_path("Stat.set", path)
+        self._set(path, encoded, to_interval("Stat.set", "interval", interval))
+
+    def stat(self) -> None:
+        """Look at the path now, so that a change up to here is no event.
+
+        Raises:
+            Error: the loop is closed.
+
+        libev: ev_stat_stat
+        """
+        error = lib.mood_stat_stat(self._ptr)
+        if error:
+            raise self._refused("stat", error)
+
+    @property
+    def path(self) -> Any:
+        """The path that is watched, a str or bytes as it was given (read only)."""
+        return self._path
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two looks; 0.0: libev chooses (read only)."""
+        return self._ptr.ev.interval  # type: ignore[no-any-return]
+
+    @property
+    def attr(self) -> os.stat_result:
+        """What `os.lstat` said last; all zeros before `start` (read only)."""
+        return self._read(0)
+
+    @property
+    def prev(self) -> os.stat_result:
+        """What it had said before the last change (read only)."""
+        return self._read(1)
+
+    def _read(self, prev: int) -> os.stat_result:
+        numbers = _new("int64_t[16]")
+        seconds = _new("double[3]")
+        lib.mood_stat_read(self._ptr, prev, numbers, seconds)
+        values = list(numbers)
+        names = ("st_rdev", "st_blocks", "st_blksize")
+        extra = dict(zip(names, values[10:13]))
+        for name, second, nanosecond in zip("amc", seconds, values[13:]):
+            extra[f"st_{name}time"] = second
+            extra[f"st_{name}time_ns"] = nanosecond
+        return os.stat_result(values[:10], extra)
+
+    def _details(self) -> "list[str]":
+        return [repr(self.path)]
+
+
+class Idle(Watcher, kind="idle"):
+    """Called whenever there is nothing better to do.
+
+    That is: in each iteration in which no event of its own priority or a higher
+    one is pending. While one is active, the loop does not block.
+    """
+
+    __slots__ = ()
+
+
+class Prepare(Watcher, kind="prepare"):
+    """Called in each iteration, just before the loop waits for events."""
+
+    __slots__ = ()
+
+
+class Check(Watcher, kind="check"):
+    """Called in each iteration, just after the loop has waited for events."""
+
+    __slots__ = ()
+
+
+def _sweep(watcher: "Embed", revents: int) -> None:
+    """The callback of an Embed that has none."""
+    watcher.sweep()
+
+
+# What sweep() raises was fatal to the embedded loop.
+fatal(_sweep)
+
+
+class Embed(Watcher, kind="embed"):
+    """Embeds a loop in another: its events are delivered while the other runs.
+
+    The embedded loop's backend must be one of `embeddable_backends()`. Timers of
+    the embedded loop do not wake the other one: only descriptors do.
+    """
+
+    __slots__ = ("_other",)
+
+    _other: Any
+
+    def __init__(
+        self,
+        other: Any,
+        loop: Any,
+        callback: Optional[Callable[["Embed", int], object]] = None,
+        data: Any = None,
+        priority: int = 0,
+    ) -> None:
+        """Configure the watcher.
+
+        Args:
+            other: the Loop to embed.
+            loop: the Loop responsible for the watcher.
+            callback: called as callback(watcher, revents) when the embedded loop
+                needs attention, for which `sweep` is to be called; None: the
+                watcher calls it.
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            OverflowError: `priority` does not fit in a C int.
+            Error: `other` is not embeddable, or embeds `loop`, or is `loop`; a
+                loop is closed, or the watcher is active or pending.
+
+        libev: ev_embed_init
+        """
+        other = self._check_other("Embed", other, loop)
+        self._configure(loop, callback, data, priority)
+        self._set_struct(self._ptr, other._queue.c)
+        self._other = other
+
+    @staticmethod
+    def _check_callback(what: str, callback: object) -> Any:
+        return _sweep if callback is None else to_callback(what, callback)
+
+    @staticmethod
+    def _check_other(what: str, other: Any, loop: Any) -> Any:
+        queue = getattr(other, "_queue", None)
+        if type(queue) is not Queue:
+            raise TypeError(f"{what}: other must be a Loop, got {other!r}")
+        if not queue.open:
+            raise Error(f"{what}: other is closed")
+        if not lib.mood_backend(queue.c) & lib.ev_embeddable_backends():
+            raise Error("'other' must be embeddable")
+        if _embeds(other, loop):
+            raise Error(f"{what}: a loop cannot be embedded in itself")
+        return other
+
+    def set(self, other: Any, /) -> None:
+        """Embed another loop.
+
+        Args:
+            other: the Loop to embed.
+
+        Raises:
+            TypeError, Error: as for `Embed`.
+
+        libev: ev_embed_set
+        """
+        self._check_inactive("set")
+        other = self._check_other("Embed.set", other, self._loop)
+        self._set_struct(self._ptr, other._queue.c)
+        self._other = other
+
+    def start(self) -> None:
+        """Start the watcher.
+
+        Raises:
+            Error: as for `Embed`, or another thread runs the embedded loop.
+
+        libev: ev_embed_start
+        """
+        if not self.active:
+            self._check_other("Embed.start", self._other, self._loop)
+            self._other._check_thread("Embed.start")
+            embeds = self._other._queue.embeds
+            embeds[:] = [embed for embed in embeds if embed.active]
+            embeds.append(self)
+        super().start()
+
+    def sweep(self) -> None:
+        """Run the embedded loop once, without waiting.
+
+        Raises:
+            Error: the embedded loop is closed, or another thread runs it.
+            BaseException: what was fatal to the embedded loop.
+
+        libev: ev_embed_sweep
+        """
+        self._other._run("Embed.sweep", lib.EVRUN_NOWAIT)
+
+    @property
+    def other(self) -> Any:
+        """The embedded Loop (read only)."""
+        return self._other
+
+    @property
+    def callback(self) -> Any:
+        """Called as callback(watcher, revents); None: the watcher sweeps itself.
+
+        Raises:
+            TypeError: set to something that is neither callable nor None.
+        """
+        return None if self._callback is _sweep else self._callback
+
+    @callback.setter
+    def callback(self, callback: Optional[Callable[["Embed", int], object]]) -> None:
+        self._callback = self._check_callback("Embed", callback)
+
+    def _details(self) -> "list[str]":
+        return [f"other={self._other!r}"]
+
+
+def _embeds(loop: Any, sought: Any) -> bool:
+    """Whether `loop` is `sought`, or embeds it, however deeply."""
+    if loop is sought:
+        return True
+    return any(
+        _embeds(watcher._other, sought)
+        for watcher in loop._queue.held
+        if isinstance(watcher, Embed)
+    )
+
+
+class Fork(Watcher, kind="fork"):
+    """Called in the child process, before the loop goes on there after a fork."""
+
+    __slots__ = ()
+
+
+class Cleanup(Watcher, kind="cleanup"):
+    """Called when the loop is closed. It does not keep the loop running."""
+
+    __slots__ = ()
+
+
+class Async(Watcher, kind="async"):
+    """Called after `send`, which other threads and signal handlers may call."""
+
+    __slots__ = ()
+
+    def send(self) -> None:
+        """Wake the loop, which calls the callback. From any thread.
+
+        Several calls before the callback may be one event.
+
+        Raises:
+            Error: the loop is closed, or no Async watcher of it was ever active.
+
+        libev: ev_async_send
+        """
+        error = _async_send(self._ptr)
+        if error:
+            raise self._refused("send", error)
+
+    @property
+    def sent(self) -> bool:
+        """Whether the loop has yet to notice a `send` (read only).
+
+        libev: ev_async_pending
+        """
+        return lib.mood_async_sent(self._ptr) != 0
+
+
+# -- python -X dev -------------------------------------------------------------------
+
+
+def check_thread(cls: Type[Any], names: Tuple[str, ...]) -> None:
+    """Make methods of a class raise Error in a thread that must not call them.
+
+    Done for `python -X dev`, once per class: otherwise it costs nothing.
+    """
+    for name in names:
+        if name in vars(cls):
+            setattr(cls, name, _checked(cls.__name__, name, vars(cls)[name]))
+
+
+def _checked(owner: str, name: str, method: Any) -> Any:
+    def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        loop = self._loop if isinstance(self, Watcher) else self
+        loop._check_thread(f"{owner}.{name}")
+        return method(self, *args, **kwargs)
+
+    checked.__name__ = name
+    checked.__doc__ = method.__doc__
+    checked.__wrapped__ = method  # type: ignore[attr-defined]
+    return checked
+
+
+if sys.flags.dev_mode:
+    for _kind in (Watcher, _AbsoluteTimer, *Watcher.kinds.values()):
+        check_thread(
+            _kind,
+            ("start", "stop", "invoke", "clear", "feed", "set", "reset", "stat", "sweep"),
+        )
