@@ -1,0 +1,171 @@
+"""Fixtures of the whole suite: a loop, a pipe, and scripts in processes of their own.
+
+Imported by pytest and by no test.
+"""
+
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
+
+import pytest
+
+import mood_event
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_loops() -> Iterator[None]:
+    """A loop that a test forgot to close is that test's error, not another's."""
+    yield
+    if sys.implementation.name == "cpython":
+        gc.collect()
+
+
+@pytest.fixture
+def loop() -> Iterator[mood_event.Loop]:
+    """A loop, closed afterwards."""
+    with mood_event.Loop() as loop:
+        yield loop
+
+
+@pytest.fixture
+def default_loop() -> Iterator[mood_event.Loop]:
+    """The default loop, closed afterwards, so that each test has a new one."""
+    with mood_event.default_loop() as loop:
+        yield loop
+
+
+class Pipe(NamedTuple):
+    """The two ends of a pipe, both non-blocking."""
+
+    reader: int
+    writer: int
+
+
+@pytest.fixture
+def make_pipe() -> Iterator[Callable[[], Pipe]]:
+    """Make pipes, closed afterwards if the test has not."""
+    fds: List[int] = []
+
+    def make() -> Pipe:
+        pipe = Pipe(*os.pipe())
+        for fd in pipe:
+            os.set_blocking(fd, False)
+        fds.extend(pipe)
+        return pipe
+
+    yield make
+    for fd in fds:
+        try:
+            os.close(fd)
+        except OSError:
+            assert not _is_open(fd)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def pipe(make_pipe: Callable[[], Pipe]) -> Pipe:
+    """A pipe."""
+    return make_pipe()
+
+
+@pytest.fixture
+def events() -> "Tuple[List[Tuple[Any, int]], Callable[[Any, int], None]]":
+    """A list, and a callback that appends (watcher, revents) to it."""
+    seen: List[Tuple[Any, int]] = []
+
+    def callback(watcher: Any, revents: int) -> None:
+        seen.append((watcher, revents))
+
+    return seen, callback
+
+
+@pytest.fixture
+def unraisable(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
+    """What `sys.unraisablehook` is called with, in a list."""
+    reported: List[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", reported.append)
+    return reported
+
+
+class Result(NamedTuple):
+    """What became of a script."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run_script() -> Callable[..., Result]:
+    """Run Python source in a process of its own: what can crash or fork.
+
+    run_script(source, *args, options=(), env=None, stdin="", check=True) returns a
+    Result; with `check` it asserts that the script ended with 0 and said nothing on
+    stderr.
+    """
+
+    def run(
+        source: str,
+        *args: str,
+        options: Tuple[str, ...] = (),
+        env: Optional["dict[str, str]"] = None,
+        stdin: str = "",
+        check: bool = True,
+        timeout: float = 60.0,
+    ) -> Result:
+        process = subprocess.run(
+            [sys.executable, "-X", "faulthandler", *options, "-c"]
+            + [textwrap.dedent(source), *args],
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            timeout=timeout,
+            env={**os.environ, **(env or {})},
+            cwd=str(Path(__file__).parent),
+            check=False,
+        )
+        result = Result(process.returncode, process.stdout, process.stderr)
+        if check:
+            assert (result.returncode, result.stderr) == (0, ""), result
+        return result
+
+    return run
+
+
+@pytest.fixture
+def in_thread() -> Iterator[Callable[..., threading.Thread]]:
+    """Start threads, joined afterwards; an exception in one fails the test."""
+    threads: List[threading.Thread] = []
+    errors: List[BaseException] = []
+
+    def start(function: Callable[..., object], *args: Any) -> threading.Thread:
+        def target() -> None:
+            try:
+                function(*args)
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=target)
+        threads.append(thread)
+        thread.start()
+        return thread
+
+    yield start
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    for error in errors:
+        raise error
