@@ -5,7 +5,7 @@ watchers, constants.py for libev's constants.
 """
 
 from mood_event._version import __version__
-from mood_event.constants import *
+from mood_event.constants import *  # noqa: F403 (one list of names, in constants.py)
 from mood_event.constants import __all__ as _constants
 from mood_event.errors import Error
 from mood_event.loop import (

@@ -28,13 +28,16 @@ of a watcher it uses `_callback`, `_slot` and `_ptr`.
 
 import dis
 import functools
+import operator
 import os
+import signal
 import sys
 import traceback
 import weakref
 from collections import deque
+from collections.abc import Iterator
 from types import CodeType, FrameType, TracebackType
-from typing import Any, Callable, Deque, Iterator, List, NamedTuple, Optional, TypeVar
+from typing import Any, Callable, NamedTuple, Optional, TypeVar
 
 from mood_event._ffi import ffi, lib
 from mood_event.constants import EVBREAK_ALL
@@ -235,16 +238,16 @@ class Queue:
         """
         self.c = ffi.new("struct mood_loop *")
         self.loop = weakref.ref(loop)
-        self.held: List[Any] = [_Nobody(), self]
-        self.free: List[int] = []
-        self.batch: Optional[List[int]] = None
+        self.held: list[Any] = [_Nobody(), self]
+        self.free: list[int] = []
+        self.batch: Optional[list[int]] = None
         self.rest: Optional[Iterator[int]] = None
         self.kept: Optional[BaseException] = None
         self.raising: Optional[BaseException] = None
         self.entered = 0
-        self.failed: List[Any] = []
-        self.embeds: List[Any] = []
-        self.calls: Deque[Any] = deque()
+        self.failed: list[Any] = []
+        self.embeds: list[Any] = []
+        self.calls: deque[Any] = deque()
         self.open = False
         self.id = _register(self)
         error = lib.mood_loop_open(self.c, self.id, flags)
@@ -298,6 +301,18 @@ class Queue:
         for slot in _unpack(self.c.retired, count) if count else ():
             watcher = self.held[slot]
             if watcher is not None:
+                self.release(watcher)
+
+    def sweep(self) -> None:
+        """Free every slot that can be: an interrupt may have kept some from it."""
+        for slot in range(2, len(self.held)):
+            watcher = self.held[slot]
+            if watcher is None:
+                continue
+            if watcher._slot != slot:
+                self.held[slot] = None
+                self.free.append(slot)
+            elif lib.mood_retirable(watcher._ptr):
                 self.release(watcher)
 
     # -- the batch
@@ -421,13 +436,13 @@ class Queue:
                 self.keep(exc, watcher)
 
 
-def _delivered(batch: List[int], rest: Iterator[int]) -> int:
+def _delivered(batch: list[int], rest: Iterator[int]) -> int:
     """How many pairs of `batch` the iterator over it has given out."""
-    return (len(batch) - rest.__length_hint__()) // 2  # type: ignore[attr-defined]
+    return (len(batch) - operator.length_hint(rest)) // 2
 
 
 # By number. Weak: a loop that nobody refers to is garbage.
-_queues: "List[Optional[weakref.ref[Queue]]]" = []
+_queues: "list[Optional[weakref.ref[Queue]]]" = []
 
 
 def _register(queue: Queue) -> int:
@@ -440,7 +455,7 @@ def _register(queue: Queue) -> int:
     return len(_queues) - 1
 
 
-def living_queues() -> List[Queue]:
+def living_queues() -> list[Queue]:
     """The queues of the loops that are open."""
     queues = [reference() for reference in _queues if reference is not None]
     return [queue for queue in queues if queue is not None]
@@ -459,12 +474,13 @@ def _queue(number: int) -> Queue:
 _NOTED_BEFORE = sys.implementation.name == "pypy"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _window(code: CodeType) -> "tuple[int, int]":
     """Where a dispatching function fetches an event, and where it calls for it."""
-    fetch = call = -1
+    # Without a loop, there is one event, which C has fetched: at any time.
+    fetch, call = -sys.maxsize, -1
     for instruction in dis.get_instructions(code):
-        if instruction.opname == "FOR_ITER" and fetch < 0:
+        if instruction.opname == "FOR_ITER":
             fetch = instruction.offset
         elif instruction.argval == "_callback":
             call = -2
@@ -483,13 +499,21 @@ def _was_called(trace: TracebackType) -> bool:
     fetch, call = _window(trace.tb_frame.f_code)
     at, callee = trace.tb_lasti, trace.tb_next
     if at == call:
-        if callee is None:
-            return not _NOTED_BEFORE
-        begun = callee.tb_lasti
-        return begun > 0 and (
-            dis.opname[callee.tb_frame.f_code.co_code[begun]] != "RESUME"
-        )
+        if _NOTED_BEFORE and (callee is None or _handles_signals(callee)):
+            return False
+        return callee is None or _has_begun(callee)
     return at > call or at < fetch or (_NOTED_BEFORE and at == fetch)
+
+
+def _has_begun(callee: TracebackType) -> bool:
+    at = callee.tb_lasti
+    return at > 0 and dis.opname[callee.tb_frame.f_code.co_code[at]] != "RESUME"
+
+
+def _handles_signals(callee: TracebackType) -> bool:
+    code = callee.tb_frame.f_code
+    handlers = map(signal.getsignal, signal.valid_signals())
+    return any(getattr(handler, "__code__", None) is code for handler in handlers)
 
 
 def _interrupted(
@@ -515,16 +539,22 @@ def _restore(queue: Queue, frame: FrameType, trace: TracebackType) -> None:
             position = _delivered(variables["batch"], variables["rest"])
             position -= not _was_called(trace)
         queue.spill(position)
-        queue.retire()
     elif frame.f_code is mood_on_event.__code__ and not _was_called(trace):
         slot = variables["slot"]
         lib.mood_feed(queue.held[slot]._ptr, slot, variables["revents"])
+    queue.sweep()
 
 
 # -- what C calls -------------------------------------------------------------------
 
 
-@ffi.def_extern(onerror=_interrupted)
+def _extern(**kwargs: Any) -> Callable[[F], F]:
+    """ffi.def_extern, with a type."""
+    decorator: Callable[[F], F] = ffi.def_extern(**kwargs)
+    return decorator
+
+
+@_extern(onerror=_interrupted)
 def mood_on_batch(loop: int, count: int, retired: int) -> None:
     """Deliver the ready queue."""
     queue = _queue(loop)
@@ -543,7 +573,7 @@ def mood_on_batch(loop: int, count: int, retired: int) -> None:
         queue.retire()
 
 
-@ffi.def_extern(onerror=_interrupted)
+@_extern(onerror=_interrupted)
 def mood_on_event(loop: int, slot: int, revents: int, retired: int) -> None:
     """Deliver a single event, which costs half as much as a batch of one."""
     queue = _queue(loop)
@@ -557,7 +587,7 @@ def mood_on_event(loop: int, slot: int, revents: int, retired: int) -> None:
         queue.retire()
 
 
-@ffi.def_extern(onerror=_interrupted)
+@_extern(onerror=_interrupted)
 def mood_on_callback(loop: int) -> None:
     """Call Loop.callback in place of delivering."""
     queue = _queue(loop)
@@ -570,7 +600,7 @@ def mood_on_callback(loop: int) -> None:
         queue.keep(exc, owner)
 
 
-@ffi.def_extern(onerror=_interrupted)
+@_extern(onerror=_interrupted)
 def mood_on_error(loop: int, slot: int, errnum: int) -> None:
     """An EV_ERROR: stop the watcher and the loop, do not call the callback."""
     queue = _queue(loop)
@@ -586,7 +616,7 @@ def watcher_error(watcher: object, errnum: int) -> Exception:
     return Error(f"{watcher!r}: unspecified libev error")
 
 
-@ffi.def_extern(onerror=_interrupted)
+@_extern(onerror=_interrupted)
 def mood_on_signal(loop: int) -> None:
     """Python has a signal to handle: it does so here, between two bytecodes."""
     queue = _queue(loop)
@@ -597,20 +627,20 @@ def mood_on_signal(loop: int) -> None:
         pass
 
 
-@ffi.def_extern(onerror=_interrupted)
+@_extern(onerror=_interrupted)
 def mood_on_spill(loop: int) -> None:
     """Something is about to change the order: libev wants the rest back."""
     queue = _queue(loop)
     queue.spill(queue.position())
 
 
-@ffi.def_extern(onerror=_interrupted)
+@_extern(onerror=_interrupted)
 def mood_on_failed(loop: int) -> None:
     """Schedulers have failed, and can be stopped now."""
     _queue(loop).settle_failed()
 
 
-@ffi.def_extern(error=-1.0, onerror=_interrupted)
+@_extern(error=-1.0, onerror=_interrupted)
 def mood_on_reschedule(loop: int, slot: int, now: float) -> float:
     """Ask a Scheduler for its next time; -1.0: it has none to give."""
     queue = _queue(loop)

@@ -11,7 +11,7 @@ from typing import Any
 from mood_event._version import __version__
 
 try:
-    from mood_event import _ev
+    from mood_event import _ev  # type: ignore[attr-defined]
 except ImportError as error:
     raise ImportError(
         f"mood_event's compiled module cannot be imported ({error}). If this is a "

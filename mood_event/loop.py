@@ -13,10 +13,9 @@ import os
 import signal
 import sys
 import threading
-import time as _time
 import warnings
 from _thread import LockType, allocate_lock, get_ident
-from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, Optional, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Generic, Optional, TypeVar
 
 from mood_event import constants
 from mood_event._dispatch import Queue, living_queues, refused, trim
@@ -24,9 +23,6 @@ from mood_event._dispatch import fatal as _fatal
 from mood_event._ffi import lib
 from mood_event.constants import (
     EV_CLEANUP,
-    EV_READ,
-    EV_TIMER,
-    EV_WRITE,
     EVBREAK_ALL,
     EVBREAK_ONE,
     EVFLAG_AUTO,
@@ -80,7 +76,7 @@ _run = lib.mood_run
 
 _BACKENDS = {
     name.partition("_")[2].lower(): getattr(constants, name)
-    for name in constants.__all__
+    for name in vars(constants)
     if name.startswith("EVBACKEND_") and name not in ("EVBACKEND_ALL", "EVBACKEND_MASK")
 }
 
@@ -144,7 +140,7 @@ class Loop:
         self._c = self._queue.c
         self._running: LockType = allocate_lock()
         self._thread = 0
-        self._wakeup: Optional[Tuple[int, int]] = None
+        self._wakeup: Optional[tuple[int, int]] = None
         self._wakeup_installed = False
         self._data = data
         self.callback = callback
@@ -158,7 +154,9 @@ class Loop:
                 f"{type(self).__name__}: the loop is not initialised: "
                 "Loop.__init__ was not called"
             )
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}"
+        )
 
     def __reduce__(self) -> Any:
         raise TypeError(f"cannot copy or pickle {type(self).__name__!r} objects")
@@ -253,7 +251,7 @@ class Loop:
             raise OSError(errnum, f"{what}: {os.strerror(errnum)}")
         if owner:
             queue.raising = None
-        return result != 0
+        return bool(result)
 
     def _listen(self) -> None:
         """Be ready for other threads' calls, and make those that are there."""
@@ -873,7 +871,7 @@ def _factory(kind: str, cls: Any) -> Any:
         if name != "loop"
     ]
     arguments = ["self" if name == "loop" else name for name in names]
-    scope: Dict[str, Any] = {"cls": cls, "defaults": defaults}
+    scope: dict[str, Any] = {"cls": cls, "defaults": defaults}
     exec(
         f"def factory(self, {', '.join(parameters)}, /):\n"
         f"    return cls({', '.join(arguments)})\n",
@@ -912,7 +910,7 @@ class _Once:
             raise TypeError(f"{what}: callback must be callable, got {callback!r}")
         self._callback = callback
         self._queue = loop._queue
-        watchers: "list[Watcher]" = []
+        watchers: list[Watcher] = []
         if fd is not None:
             fd = to_descriptor(what, fd)
             watchers.append(Io(fd, to_events(what, events), loop, self._invoked))
@@ -932,7 +930,7 @@ class _Once:
         self._queue.call(self._callback, revents)
 
 
-def _nonblocking_pipe() -> Tuple[int, int]:
+def _nonblocking_pipe() -> tuple[int, int]:
     fds = os.pipe()
     for fd in fds:
         os.set_blocking(fd, False)
@@ -955,7 +953,7 @@ def _to_loop_callback(what: str, value: Any) -> Any:
     return value
 
 
-# -- the default loop --------------------------------------------------------------------
+# -- the default loop ---------------------------------------------------------------
 
 
 class _DefaultLoop(Loop):
@@ -1086,7 +1084,7 @@ def sleep(interval: float, /) -> None:
 
 
 @_function
-def abi_version() -> Tuple[int, int]:
+def abi_version() -> tuple[int, int]:
     """libev's version, as (major, minor).
 
     libev: ev_version_major, ev_version_minor
@@ -1145,7 +1143,7 @@ def feed_signal(signum: int, /) -> None:
     lib.ev_feed_signal(to_signum("feed_signal", signum))
 
 
-# -- the process -------------------------------------------------------------------------
+# -- the process --------------------------------------------------------------------
 
 
 def _after_fork_in_child() -> None:
@@ -1171,6 +1169,17 @@ atexit.register(_at_exit)
 if sys.flags.dev_mode:
     check_thread(
         Loop,
-        ("stop", "reset", "update", "suspend", "resume", "ref", "unref", "close")
-        + ("feed_fd_event", "feed_signal_event", "once"),
+        (
+            "stop",
+            "reset",
+            "update",
+            "suspend",
+            "resume",
+            "ref",
+            "unref",
+            "close",
+            "feed_fd_event",
+            "feed_signal_event",
+            "once",
+        ),
     )

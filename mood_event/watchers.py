@@ -20,12 +20,9 @@ from typing import (
     Any,
     Callable,
     ClassVar,
-    Dict,
     NoReturn,
     Optional,
     Protocol,
-    Tuple,
-    Type,
     Union,
 )
 
@@ -78,7 +75,7 @@ _timer_reset = lib.mood_timer_reset
 _async_send = lib.mood_async_send
 
 
-# -- checks --------------------------------------------------------------------------
+# -- checks ------------------------------------------------------------------------
 
 
 def to_int(what: str, name: str, value: object) -> int:
@@ -158,9 +155,7 @@ def to_descriptor(what: str, value: Any) -> int:
     try:
         os.get_inheritable(number)
     except OSError as error:
-        raise OSError(
-            error.errno, f"{what}: fd {number}: {error.strerror}"
-        ) from None
+        raise OSError(error.errno, f"{what}: fd {number}: {error.strerror}") from None
     return number
 
 
@@ -199,7 +194,7 @@ def to_signum(what: str, value: object) -> int:
     return signum
 
 
-# -- the base --------------------------------------------------------------------------
+# -- the base ------------------------------------------------------------------------
 
 
 class Watcher:
@@ -223,7 +218,7 @@ class Watcher:
         "_slot",
     )
 
-    kinds: ClassVar[Dict[str, Type["Watcher"]]] = {}
+    kinds: ClassVar[dict[str, type["Watcher"]]] = {}
 
     _struct: ClassVar[Any]
     _init_struct: ClassVar[Any]
@@ -323,7 +318,9 @@ class Watcher:
                 f"{type(self).__name__}: the watcher is not initialised: "
                 "__init__ of its base class was not called"
             )
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}"
+        )
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot copy or pickle {type(self).__name__!r} objects")
@@ -532,7 +529,7 @@ class Watcher:
 
         libev: ev_is_active
         """
-        return _is_active(self._ptr) != 0
+        return bool(_is_active(self._ptr))
 
     @property
     def pending(self) -> bool:
@@ -540,7 +537,7 @@ class Watcher:
 
         libev: ev_is_pending
         """
-        return _is_pending(self._ptr, self._queue.position()) != 0
+        return bool(_is_pending(self._ptr, self._queue.position()))
 
     @property
     def keepalive(self) -> bool:
@@ -554,7 +551,7 @@ class Watcher:
 
         libev: ev_ref, ev_unref
         """
-        return lib.mood_keepalive(self._ptr) != 0
+        return bool(lib.mood_keepalive(self._ptr))
 
     @keepalive.setter
     def keepalive(self, keepalive: bool) -> None:
@@ -563,14 +560,14 @@ class Watcher:
             raise self._refused("keepalive", error)
 
 
-_ptr_of: Any = Watcher._ptr.__get__
+_ptr_of: Any = vars(Watcher)["_ptr"].__get__
 
 
 def _clamp(priority: int) -> int:
     return min(max(priority, EV_MINPRI), EV_MAXPRI)
 
 
-# -- the types -------------------------------------------------------------------------
+# -- the types ------------------------------------------------------------------------
 
 
 class Io(Watcher, kind="io"):
@@ -837,7 +834,7 @@ class Periodic(_AbsoluteTimer, kind="periodic"):
         self._set_struct(self._ptr, offset, interval)
 
     @staticmethod
-    def _times(what: str, offset: float, interval: float) -> Tuple[float, float]:
+    def _times(what: str, offset: float, interval: float) -> tuple[float, float]:
         offset = to_seconds(what, "offset", offset)
         interval = to_interval(what, "interval", interval)
         if interval > 0.0:
@@ -1031,7 +1028,9 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         return None if self._callback is _no_callback else self._callback
 
     @callback.setter
-    def callback(self, callback: Optional[Callable[["Scheduler", int], object]]) -> None:
+    def callback(
+        self, callback: Optional[Callable[["Scheduler", int], object]]
+    ) -> None:
         self._callback = self._check_callback("Scheduler", callback)
 
 
@@ -1247,7 +1246,7 @@ class Stat(Watcher, kind="stat"):
         self._set(path, encoded, interval)
 
     @staticmethod
-    def _check_path(what: str, path: Any) -> Tuple[Any, bytes]:
+    def _check_path(what: str, path: Any) -> tuple[Any, bytes]:
         try:
             path = os.fspath(path)
         except TypeError:
@@ -1538,13 +1537,13 @@ class Async(Watcher, kind="async"):
 
         libev: ev_async_pending
         """
-        return lib.mood_async_sent(self._ptr) != 0
+        return bool(lib.mood_async_sent(self._ptr))
 
 
 # -- python -X dev -------------------------------------------------------------------
 
 
-def check_thread(cls: Type[Any], names: Tuple[str, ...]) -> None:
+def check_thread(cls: type[Any], names: tuple[str, ...]) -> None:
     """Make methods of a class raise Error in a thread that must not call them.
 
     Done for `python -X dev`, once per class: otherwise it costs nothing.
@@ -1567,8 +1566,19 @@ def _checked(owner: str, name: str, method: Any) -> Any:
 
 
 if sys.flags.dev_mode:
-    for _kind in (Watcher, _AbsoluteTimer, *Watcher.kinds.values()):
+    _classes: list[type[Any]] = [Watcher, _AbsoluteTimer, *Watcher.kinds.values()]
+    for _kind in _classes:
         check_thread(
             _kind,
-            ("start", "stop", "invoke", "clear", "feed", "set", "reset", "stat", "sweep"),
+            (
+                "start",
+                "stop",
+                "invoke",
+                "clear",
+                "feed",
+                "set",
+                "reset",
+                "stat",
+                "sweep",
+            ),
         )

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple, Optional
 
 import pytest
 
@@ -49,7 +50,7 @@ class Pipe(NamedTuple):
 @pytest.fixture
 def make_pipe() -> Iterator[Callable[[], Pipe]]:
     """Make pipes, closed afterwards if the test has not."""
-    fds: List[int] = []
+    fds: list[int] = []
 
     def make() -> Pipe:
         pipe = Pipe(*os.pipe())
@@ -81,9 +82,9 @@ def pipe(make_pipe: Callable[[], Pipe]) -> Pipe:
 
 
 @pytest.fixture
-def events() -> "Tuple[List[Tuple[Any, int]], Callable[[Any, int], None]]":
+def events() -> "tuple[list[tuple[Any, int]], Callable[[Any, int], None]]":
     """A list, and a callback that appends (watcher, revents) to it."""
-    seen: List[Tuple[Any, int]] = []
+    seen: list[tuple[Any, int]] = []
 
     def callback(watcher: Any, revents: int) -> None:
         seen.append((watcher, revents))
@@ -92,9 +93,9 @@ def events() -> "Tuple[List[Tuple[Any, int]], Callable[[Any, int], None]]":
 
 
 @pytest.fixture
-def unraisable(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
+def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What `sys.unraisablehook` is called with, in a list."""
-    reported: List[Any] = []
+    reported: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", reported.append)
     return reported
 
@@ -119,19 +120,25 @@ def run_script() -> Callable[..., Result]:
     def run(
         source: str,
         *args: str,
-        options: Tuple[str, ...] = (),
+        options: tuple[str, ...] = (),
         env: Optional["dict[str, str]"] = None,
         stdin: str = "",
         check: bool = True,
         timeout: float = 60.0,
     ) -> Result:
         process = subprocess.run(
-            [sys.executable, "-X", "faulthandler", *options, "-c"]
-            + [textwrap.dedent(source), *args],
+            [
+                sys.executable,
+                "-X",
+                "faulthandler",
+                *options,
+                "-c",
+                textwrap.dedent(source),
+                *args,
+            ],
             input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
+            capture_output=True,
+            text=True,
             timeout=timeout,
             env={**os.environ, **(env or {})},
             cwd=str(Path(__file__).parent),
@@ -148,8 +155,8 @@ def run_script() -> Callable[..., Result]:
 @pytest.fixture
 def in_thread() -> Iterator[Callable[..., threading.Thread]]:
     """Start threads, joined afterwards; an exception in one fails the test."""
-    threads: List[threading.Thread] = []
-    errors: List[BaseException] = []
+    threads: list[threading.Thread] = []
+    errors: list[BaseException] = []
 
     def start(function: Callable[..., object], *args: Any) -> threading.Thread:
         def target() -> None:
