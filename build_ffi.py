@@ -332,7 +332,8 @@ class BuildExt(build_ext):  # type: ignore[misc]
             )
         # compiler.include_dirs: where build_ext expects the interpreter's headers.
         includes = [f"-I{directory}" for directory in self.compiler.include_dirs]
-        works, words = self.probe("#include <Python.h>\n" + program, *includes)
+        # Not linked: PyPy's header has functions that need the interpreter.
+        works, words = self.probe("#include <Python.h>\n", *includes, run=False)
         if not works:
             python = "pypy3" if sys.implementation.name == "pypy" else "python3"
             raise BuildError(
@@ -341,15 +342,20 @@ class BuildExt(build_ext):  # type: ignore[misc]
                 words,
             )
 
-    def probe(self, program: str, *arguments: str) -> tuple[bool, str]:
-        """Compile, link and run a small program: did it all work, and its words."""
+    def probe(
+        self, program: str, *arguments: str, run: bool = True
+    ) -> tuple[bool, str]:
+        """Compile (link, run) a small program: did it all work, and its words."""
         with tempfile.TemporaryDirectory(prefix="mood-event-probe-") as name:
             source = Path(name, "probe.c")
             source.write_text(program, encoding="utf-8")
             compiler = [*self.compiler.compiler_so, str(source), "-o", f"{name}/probe"]
-            flags = shlex.split(os.environ.get("LDFLAGS", ""))
+            flags = shlex.split(os.environ.get("LDFLAGS", "")) if run else ["-c"]
+            commands = [[*compiler, *flags, *arguments]]
+            if run:
+                commands.append([f"{name}/probe"])
             words = ""
-            for command in ([*compiler, *flags, *arguments], [f"{name}/probe"]):
+            for command in commands:
                 result = subprocess.run(
                     command,
                     stdin=subprocess.DEVNULL,

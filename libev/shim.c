@@ -225,15 +225,12 @@ static void deliver(struct mood_loop *l)
 {
     int count = l->count, retired = l->nretired;
 
-    if (is_broken(l)) {
+    if (is_broken(l))
         mood_spill(l, 0);
-        l->nretired = 0;
-    } else if (count == 1) {
+    else if (count == 1) {
         l->count = 0;
         if (l->events[0])
             mood_on_event(l->id, l->events[0], l->events[1], retired);
-        else
-            l->nretired = 0;
     } else if (count) {
         mood_on_batch(l->id, count, retired);
         l->count = 0;
@@ -287,7 +284,10 @@ static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
     if (!ev_is_active(evw)) {
         if (w->unrefed)
             rekeep(w);
-        l->retired[l->nretired++] = w->slot;
+        if (!l->retiring[w->slot]) {
+            l->retiring[w->slot] = 1;
+            l->retired[l->nretired++] = w->slot;
+        }
     }
     /* What it reports is in the watcher, and the next one to be reaped could
      * be reported by the same watcher. */
@@ -372,11 +372,12 @@ static int make_room(struct mood_loop *l, int slot)
     l->array = p;
     MOOD_GROW(events, 2 * (size_t)room + 2)
     MOOD_GROW(ready, (size_t)room + 1)
-    /* Retired twice at most before Python looks: expired, then fed. */
-    MOOD_GROW(retired, 2 * (size_t)room + 2)
+    MOOD_GROW(retired, (size_t)room)
+    MOOD_GROW(retiring, (size_t)room)
     MOOD_GROW(held, (size_t)room)
 #undef MOOD_GROW
     memset(l->held + l->room, 0, (size_t)(room - l->room) * sizeof *l->held);
+    memset(l->retiring + l->room, 0, (size_t)(room - l->room));
     l->room = room;
     return 0;
 }
@@ -426,8 +427,9 @@ static int mood_retire(struct mood_loop *l)
     l->count = 0; /* all delivered, or spilled */
     for (int i = 0; i < l->nretired; i++) {
         int slot = l->retired[i];
-        mood_watcher *w = slot ? l->held[slot] : NULL;
+        mood_watcher *w = l->held[slot];
 
+        l->retiring[slot] = 0;
         if (w && is_idle(w)) {
             let_go(w);
             l->retired[count++] = slot;
@@ -739,6 +741,7 @@ static int mood_loop_destroy(struct mood_loop *l)
     free(l->events);
     free(l->ready);
     free(l->retired);
+    free(l->retiring);
     free(l->held);
     l->events = l->retired = NULL;
     l->ready = l->held = NULL;

@@ -57,6 +57,7 @@ struct mood_loop {
      * needs them, and Python may let them go. */
     int *retired;
     int nretired;
+    unsigned char *retiring; /* by slot: it is in there, once */
 
     /* The watchers of the slots. The arrays above have as much room. */
     mood_watcher **held;

@@ -268,11 +268,7 @@ class Queue:
         if error:
             raise refused("Loop.close", error)
         self.open = False
-        for watcher in self.held[2:]:
-            if watcher is not None:
-                watcher._slot = 0
-        del self.held[2:]
-        self.free.clear()
+        self.held.clear()
         _queues[self.id] = None
 
     # -- slots

@@ -369,8 +369,9 @@ class Loop:
 
     def _destroy(self) -> None:
         queue = self._queue
-        for embed in queue.embeds:
-            embed._halt()
+        for watcher in [*queue.embeds, *queue.held]:
+            if isinstance(watcher, Watcher):
+                watcher._halt()
         queue.destroy()
         self._close_wakeup()
         _forget_default(self)

@@ -313,7 +313,7 @@ class Watcher:
 
     def __getattr__(self, name: str) -> NoReturn:
         """Called for what is missing: also for what `__init__` should have set."""
-        if name in Watcher.__slots__:
+        if any(name in vars(base).get("__slots__", ()) for base in _bases(self)):
             raise Error(
                 f"{type(self).__name__}: the watcher is not initialised: "
                 "__init__ of its base class was not called"
@@ -558,6 +558,11 @@ class Watcher:
         error = lib.mood_set_keepalive(self._ptr, bool(keepalive))
         if error:
             raise self._refused("keepalive", error)
+
+
+def _bases(watcher: Watcher) -> "list[type]":
+    """The classes of this module that a watcher is an instance of."""
+    return [cls for cls in type(watcher).__mro__ if cls.__module__ == __name__]
 
 
 _ptr_of: Any = vars(Watcher)["_ptr"].__get__
@@ -1451,10 +1456,16 @@ class Embed(Watcher, kind="embed"):
         if not self.active:
             self._check_other("Embed.start", self._other, self._loop)
             self._other._check_thread("Embed.start")
-            embeds = self._other._queue.embeds
-            embeds[:] = [embed for embed in embeds if embed.active]
-            embeds.append(self)
         super().start()
+        embeds = self._other._queue.embeds
+        if self not in embeds:
+            embeds.append(self)
+
+    def _left(self) -> None:
+        super()._left()
+        embeds = self._other._queue.embeds
+        if self in embeds:
+            embeds.remove(self)
 
     def sweep(self) -> None:
         """Run the embedded loop once, without waiting.

@@ -481,6 +481,35 @@ def test_a_path_with_another_libev_is_an_error(tree):
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize("choice", ["", "bundled", "path"])
+def test_a_build_says_which_libev_it_took(build_ffi, tree, choice):
+    pin = build_ffi.libev_fetch.read_pin()
+    source = build_ffi.libev_fetch.unpacked(pin)
+    if source is None:
+        pytest.skip("libev's source is not unpacked in libev/")
+    path = tree / ("elsewhere" if choice == "path" else f"libev/{source.name}")
+    path.symlink_to(source)
+    settings = {"MOOD_EVENT_LIBEV": str(path) if choice == "path" else choice}
+    settings["CFLAGS"] = "-O0"  # libev takes gcc seconds to optimise
+    if choice == "bundled":
+        settings["MOOD_EVENT_DEBUG"] = "1"
+    status, output = build(tree, **settings)
+    assert status == 0, output
+    says = [line for line in output.splitlines() if line.startswith("mood_event:")]
+    assert says == [
+        f"mood_event: building with libev {pin.version} "
+        + {
+            "": f"(bundled, libev/{source.name})",
+            "bundled": f"(bundled, libev/{source.name}), with asserts and EV_VERIFY=3",
+            "path": f"(path, {source})",
+        }[choice]
+    ]
+    warnings = [line for line in output.splitlines() if "warning:" in line]
+    assert [line for line in warnings if "shim" in line or "cdef.h" in line] == []
+    built = list((tree / "build").rglob("_ev*.so"))
+    assert [file.parent.name for file in built] == ["mood_event"]
+
+
 def test_git_has_no_file_of_libevs():
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
