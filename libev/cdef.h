@@ -40,14 +40,17 @@ struct mood_loop {
     int has_callback;
     int broken;
     int syserr;
+    int running;
+    int invoking;
     ...;
 };
 
 int mood_loop_open(mood_loop *, int id, unsigned int flags);
 int mood_loop_destroy(mood_loop *);
-int mood_run(mood_loop *, int flags);
+int mood_run(mood_loop *, int flags, int wakeup, int previous);
 int mood_invoke(mood_loop *);
 void mood_break(mood_loop *, int how);
+int mood_elsewhere(mood_loop *);
 int mood_spill(mood_loop *, int position);
 int mood_retire(mood_loop *);
 int mood_pending_count(mood_loop *, int position);
@@ -68,8 +71,7 @@ int mood_io_interval(mood_loop *, double interval);
 int mood_timeout_interval(mood_loop *, double interval);
 int mood_feed_fd_event(mood_loop *, int fd, int revents);
 int mood_feed_signal_event(mood_loop *, int signum);
-int mood_listen(mood_loop *);
-int mood_knock(mood_loop *);
+void mood_knock(mood_loop *);
 int mood_wakeup(mood_loop *, int fd, int previous);
 void mood_exit(void);
 
@@ -120,6 +122,7 @@ int mood_debug(void);
 #define MOOD_NOT_SUSPENDED ...
 #define MOOD_PENDING ...
 #define MOOD_SILENT ...
+#define MOOD_ELSEWHERE ...
 
 #define EV_NONE ...
 #define EV_READ ...

@@ -141,17 +141,12 @@ static ev_watcher *watcher_ev(mood_watcher *w)
     return (ev_watcher *)(void *)(w + 1);
 }
 
-/* How many references libev takes for it: an ev_embed starts three watchers of
- * its own, an ev_cleanup gives its own one back. */
-static int references(const mood_watcher *w)
-{
-    return w->type == MOOD_TYPE_embed ? 4 : w->type != MOOD_TYPE_cleanup;
-}
-
 static void unkeep(mood_watcher *w)
 {
-    for (int i = references(w); i--;)
-        ev_unref(w->loop->ev);
+    /* libev itself has given back what an ev_cleanup takes. */
+    if (w->type == MOOD_TYPE_cleanup)
+        return;
+    ev_unref(w->loop->ev);
     w->unrefed = 1;
     w->loop->unkept++;
 }
@@ -160,11 +155,14 @@ static void rekeep(mood_watcher *w)
 {
     if (!w->unrefed)
         return;
-    for (int i = references(w); i--;)
-        ev_ref(w->loop->ev);
+    ev_ref(w->loop->ev);
     w->unrefed = 0;
     w->loop->unkept--;
 }
+
+/* An ev_embed starts three watchers of libev's with it: a watcher is one
+ * reference, whatever it is made of. */
+#define EMBED_EXTRAS 3
 
 /* -- the ready queue ------------------------------------------------------------ */
 
@@ -633,7 +631,7 @@ static int mood_loop_open(struct mood_loop *l, int id, unsigned int flags)
     if (!l->ev)
         return MOOD_CLOSED;
     ev_set_syserr_cb(on_syserr);
-    pthread_mutex_init(&l->knocking, NULL);
+    pthread_mutex_init(&l->lock, NULL);
     ev_set_userdata(l->ev, l);
     ev_set_invoke_pending_cb(l->ev, on_invoke_pending);
     on_event_of(&l->knock.head, &l->knock.ev);
@@ -657,38 +655,35 @@ static int can_have_pipe(struct mood_loop *l)
     return 0;
 }
 
-/* Be ready for mood_knock. */
-static int mood_listen(struct mood_loop *l)
+/* Be ready for mood_knock, and for one that came too early. */
+static int listen_for_knocks(struct mood_loop *l)
 {
     int error;
 
-    if (!l->ev)
-        return MOOD_CLOSED;
     if (ev_is_active(&l->knock.ev))
         return 0;
     error = can_have_pipe(l);
     if (!error) {
+        pthread_mutex_lock(&l->lock);
         ev_async_start(l->ev, &l->knock.ev);
         ev_unref(l->ev);
-        pthread_mutex_lock(&l->knocking);
         l->has_pipe = 1;
-        pthread_mutex_unlock(&l->knocking);
+        if (l->knocked)
+            ev_async_send(l->ev, &l->knock.ev);
+        pthread_mutex_unlock(&l->lock);
     }
     return error;
 }
 
-/* From any thread: deliver an event of slot 1. */
-static int mood_knock(struct mood_loop *l)
+/* From any thread: deliver an event of slot 1, in the next run if not in this. */
+static void mood_knock(struct mood_loop *l)
 {
-    int result = MOOD_SILENT;
-
-    pthread_mutex_lock(&l->knocking);
-    if (l->ev && ev_is_active(&l->knock.ev)) {
+    pthread_mutex_lock(&l->lock);
+    if (l->ev && ev_is_active(&l->knock.ev))
         ev_async_send(l->ev, &l->knock.ev);
-        result = 0;
-    }
-    pthread_mutex_unlock(&l->knocking);
-    return result;
+    else
+        l->knocked = 1;
+    pthread_mutex_unlock(&l->lock);
 }
 
 /* Watch `fd`, which signal.set_wakeup_fd writes to the other end of, and pass
@@ -729,13 +724,13 @@ static int mood_loop_destroy(struct mood_loop *l)
         if (l->held[slot])
             mood_stop(l->held[slot]);
     mood_wakeup(l, -1, -1);
-    pthread_mutex_lock(&l->knocking);
+    pthread_mutex_lock(&l->lock);
     if (ev_is_active(&l->knock.ev)) {
         ev_ref(ev);
         ev_async_stop(ev, &l->knock.ev);
     }
     l->ev = NULL;
-    pthread_mutex_unlock(&l->knocking);
+    pthread_mutex_unlock(&l->lock);
     ev_loop_destroy(ev);
     l->count = l->nretired = l->room = 0;
     free(l->events);
@@ -761,32 +756,66 @@ static int refusal(const struct mood_loop *l)
             return refusal_;                                                   \
     } while (0)
 
-static int mood_run(struct mood_loop *l, int flags)
+/* Run the loop. `wakeup` and `previous` are for mood_wakeup, or -1. */
+static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
 {
     struct mood_loop *outer = running;
     struct mood_loop *outer_collecting = collecting;
     int result;
 
     REFUSE(l);
-    settle(l);
-    if (l->reap_later) {
-        l->reap_later = 0;
-        if (l->children)
-            ev_feed_event(l->ev, &l->sigchld, EV_SIGNAL);
+    /* Here and not in Python, where an interrupt can come between any two steps. */
+    pthread_mutex_lock(&l->lock);
+    if (l->running && !pthread_equal(l->runner, pthread_self())) {
+        pthread_mutex_unlock(&l->lock);
+        return MOOD_ELSEWHERE;
     }
-    running = l;
-    collecting = NULL;
-    errno = 0;
-    result = ev_run(l->ev, flags);
-    running = outer;
-    collecting = outer_collecting;
-    return result != 0;
+    l->running++;
+    l->runner = pthread_self();
+    pthread_mutex_unlock(&l->lock);
+
+    result = listen_for_knocks(l);
+    if (!result) {
+        if (wakeup >= 0)
+            mood_wakeup(l, wakeup, previous);
+        settle(l);
+        if (l->reap_later) {
+            l->reap_later = 0;
+            if (l->children)
+                ev_feed_event(l->ev, &l->sigchld, EV_SIGNAL);
+        }
+        running = l;
+        collecting = NULL;
+        errno = 0;
+        result = ev_run(l->ev, flags) != 0;
+        running = outer;
+        collecting = outer_collecting;
+    }
+    pthread_mutex_lock(&l->lock);
+    l->running--;
+    pthread_mutex_unlock(&l->lock);
+    return result;
+}
+
+/* Does another thread run the loop? */
+static int mood_elsewhere(struct mood_loop *l)
+{
+    int result;
+
+    if (!l->ev)
+        return 0;
+    pthread_mutex_lock(&l->lock);
+    result = l->running && !pthread_equal(l->runner, pthread_self());
+    pthread_mutex_unlock(&l->lock);
+    return result;
 }
 
 static int mood_invoke(struct mood_loop *l)
 {
     REFUSE(l);
+    l->invoking++;
     invoke(l);
+    l->invoking--;
     return 0;
 }
 
@@ -832,8 +861,10 @@ static void mood_after_fork(struct mood_loop *l)
 {
     pthread_mutex_init(&process_lock, NULL);
     if (l->ev) {
-        pthread_mutex_init(&l->knocking, NULL);
+        pthread_mutex_init(&l->lock, NULL);
         ev_loop_fork(l->ev);
+        if (l->running && !pthread_equal(l->runner, pthread_self()))
+            l->running = 0;
     }
 }
 
@@ -1022,15 +1053,18 @@ static int mood_start(void *p, int slot)
     default:
         types[w->type].start(l->ev, evw);
     }
+    if (w->type == MOOD_TYPE_embed)
+        for (int i = EMBED_EXTRAS; i--;)
+            ev_unref(l->ev);
     if (error) {
         if (is_idle(w))
             let_go(w);
         return error;
     }
     if (w->type == MOOD_TYPE_async) {
-        pthread_mutex_lock(&l->knocking);
+        pthread_mutex_lock(&l->lock);
         l->has_pipe = 1;
-        pthread_mutex_unlock(&l->knocking);
+        pthread_mutex_unlock(&l->lock);
     }
     if (!w->keepalive)
         unkeep(w);
@@ -1047,6 +1081,9 @@ static int mood_stop(void *p)
     forget(w);
     if (ev_is_active(evw)) {
         rekeep(w);
+        if (w->type == MOOD_TYPE_embed)
+            for (int i = EMBED_EXTRAS; i--;)
+                ev_ref(l->ev);
         if (w->type == MOOD_TYPE_signal)
             detach_signal(l, &((struct mood_signal *)w)->ev);
         else
@@ -1265,7 +1302,7 @@ static int mood_async_send(struct mood_async *w)
     struct mood_loop *l = w->head.loop;
     int result = 0;
 
-    pthread_mutex_lock(&l->knocking);
+    pthread_mutex_lock(&l->lock);
     if (!l->ev)
         result = MOOD_CLOSED;
     else if (!l->has_pipe)
@@ -1273,7 +1310,7 @@ static int mood_async_send(struct mood_async *w)
         result = MOOD_SILENT;
     else
         ev_async_send(l->ev, &w->ev);
-    pthread_mutex_unlock(&l->knocking);
+    pthread_mutex_unlock(&l->lock);
     return result;
 }
 

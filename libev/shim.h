@@ -76,9 +76,14 @@ struct mood_loop {
     int errnum;  /* errno when libev last invoked pending events */
     int unkept;  /* watchers for which ev_unref was called */
 
+    int running;      /* nested runs that Python has called */
+    pthread_t runner; /* the thread of these */
+    int invoking;     /* nested invocations that Python has called */
+
     int has_pipe;           /* libev's wake-up pipe is there: async_send may be */
     struct mood_async knock; /* wakes the loop from any thread */
-    pthread_mutex_t knocking;
+    int knocked;             /* before the loop could be woken */
+    pthread_mutex_t lock;    /* for what other threads may do */
     ev_io wakeup; /* signal.set_wakeup_fd's other end */
     int wakeup_active, wakeup_previous;
 
@@ -95,7 +100,8 @@ enum {
     MOOD_SUSPENDED = -5005,
     MOOD_NOT_SUSPENDED = -5006,
     MOOD_PENDING = -5007,
-    MOOD_SILENT = -5008
+    MOOD_SILENT = -5008,
+    MOOD_ELSEWHERE = -5009
 };
 
 #endif

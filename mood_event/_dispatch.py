@@ -67,6 +67,7 @@ _REFUSALS = {
     lib.MOOD_SUSPENDED: "the loop is suspended already",
     lib.MOOD_NOT_SUSPENDED: "the loop is not suspended",
     lib.MOOD_PENDING: "the watcher is pending",
+    lib.MOOD_ELSEWHERE: "another thread runs the loop",
     lib.MOOD_SILENT: "no Async watcher was ever active on the loop",
 }
 
@@ -203,7 +204,6 @@ class Queue:
         open: False once the loop is closed.
         kept: the exception for Loop.start to raise.
         raising: the last one raised by a nested run: it stays fatal further out.
-        entered: how many runs and invocations of the loop Python has called.
         failed: Schedulers to be stopped.
         embeds: the Embed watchers, of other loops, that were started on this one.
         calls: what other threads want called.
@@ -215,7 +215,6 @@ class Queue:
         "c",
         "calls",
         "embeds",
-        "entered",
         "failed",
         "free",
         "held",
@@ -244,7 +243,6 @@ class Queue:
         self.rest: Optional[Iterator[int]] = None
         self.kept: Optional[BaseException] = None
         self.raising: Optional[BaseException] = None
-        self.entered = 0
         self.failed: list[Any] = []
         self.embeds: list[Any] = []
         self.calls: deque[Any] = deque()
@@ -270,6 +268,14 @@ class Queue:
         self.open = False
         self.held.clear()
         _queues[self.id] = None
+
+    @property
+    def entered(self) -> bool:
+        """Whether Python is inside a run or an invocation of the loop.
+
+        C counts: an interrupt in Python could come between two steps of counting.
+        """
+        return bool(self.c.running or self.c.invoking)
 
     # -- slots
 

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import warnings
-from _thread import LockType, allocate_lock, get_ident
+from _thread import get_ident
 from typing import TYPE_CHECKING, Any, Callable, Generic, Optional, TypeVar
 
 from mood_event import constants
@@ -138,10 +138,9 @@ class Loop:
         timeout_interval = to_interval(what, "timeout_interval", timeout_interval)
         self._queue = Queue(self, flags)
         self._c = self._queue.c
-        self._running: LockType = allocate_lock()
-        self._thread = 0
         self._wakeup: Optional[tuple[int, int]] = None
         self._wakeup_installed = False
+        self._previous_wakeup = -1
         self._data = data
         self.callback = callback
         self.io_interval = io_interval
@@ -149,7 +148,7 @@ class Loop:
 
     def __getattr__(self, name: str) -> Any:
         """Called for what is missing: also for what `__init__` should have set."""
-        if name in ("_queue", "_c"):
+        if name[:1] == "_" != name[1:2] and "_queue" not in self.__dict__:
             raise Error(
                 f"{type(self).__name__}: the loop is not initialised: "
                 "Loop.__init__ was not called"
@@ -220,28 +219,15 @@ class Loop:
             raise refused(what, lib.MOOD_CLOSED)
         if queue.kept is not None and not queue.entered:
             queue.raise_kept()
-        me = get_ident()
-        owner = self._running.acquire(False)
-        if owner:
-            self._thread = me
-        elif self._thread != me:
-            raise Error(f"{what}: another thread runs the loop")
-        queue.entered += 1
-        previous = None
+        self._check_embedders(what)
+        wakeup, previous = -1, -1
         try:
-            self._check_embedders(what)
-            if not flags & EVRUN_NOWAIT and not self._wakeup_installed:
-                previous = self._install_wakeup(me)
-            if queue.calls or lib.mood_listen(self._c):
-                self._listen()
-            result = _run(self._c, flags)
+            if not flags & EVRUN_NOWAIT:
+                wakeup, previous = self._install_wakeup()
+            result = _run(self._c, flags, wakeup, previous)
         finally:
-            if previous is not None:
+            if wakeup >= 0:
                 self._remove_wakeup(previous)
-            queue.entered -= 1
-            if owner:
-                self._thread = 0
-                self._running.release()
         if result < 0:
             raise refused(what, result)
         if queue.kept is not None:
@@ -249,22 +235,14 @@ class Loop:
         if self._c.syserr:
             errnum, self._c.syserr = self._c.syserr, 0
             raise OSError(errnum, f"{what}: {os.strerror(errnum)}")
-        if owner:
+        if not queue.entered:
             queue.raising = None
         return bool(result)
 
-    def _listen(self) -> None:
-        """Be ready for other threads' calls, and make those that are there."""
-        error = lib.mood_listen(self._c)
-        if error:
-            raise refused("Loop.start", error)
-        if self._queue.calls:
-            lib.mood_knock(self._c)
-
     def _check_thread(self, what: str) -> None:
         """Raise Error if another thread than this one runs the loop."""
-        if self._running.locked() and self._thread != get_ident():
-            raise Error(f"{what}: another thread runs the loop")
+        if lib.mood_elsewhere(self._c):
+            raise refused(what, lib.MOOD_ELSEWHERE)
 
     def _check_embedders(self, what: str) -> None:
         for embed in self._queue.embeds:
@@ -303,11 +281,7 @@ class Loop:
         libev: ev_invoke_pending
         """
         queue = self._queue
-        queue.entered += 1
-        try:
-            error = lib.mood_invoke(self._c)
-        finally:
-            queue.entered -= 1
+        error = lib.mood_invoke(self._c)
         if error:
             raise refused("Loop.invoke", error)
         # What ended a run that this is not part of is for that run to raise.
@@ -354,17 +328,13 @@ class Loop:
                 watcher._halt()
         for watcher in watchers:
             lib.mood_feed(watcher._ptr, watcher._slot, EV_CLEANUP)
-        queue.entered += 1
-        try:
-            while lib.mood_pending_count(self._c, 0):
-                refusal = lib.mood_invoke(self._c)
-                if refusal:
-                    raise refused("Loop.close", refusal)
-                raised = queue.take_kept()
-                if error is None:
-                    error = raised
-        finally:
-            queue.entered -= 1
+        while lib.mood_pending_count(self._c, 0):
+            refusal = lib.mood_invoke(self._c)
+            if refusal:
+                raise refused("Loop.close", refusal)
+            raised = queue.take_kept()
+            if error is None:
+                error = raised
         return error
 
     def _destroy(self) -> None:
@@ -695,21 +665,30 @@ class Loop:
 
     # -- signals
 
-    def _install_wakeup(self, me: int) -> Optional[int]:
-        """Be woken by signals that Python handles; returns what was there before.
+    def _install_wakeup(self) -> tuple[int, int]:
+        """Be woken by signals that Python handles, in its main thread.
 
-        Python handles signals in its main thread, once that comes back from C: a
-        byte in the pipe makes libev call mood_on_signal.
+        A byte in the pipe makes libev call mood_on_signal, where Python handles
+        what has come.
+
+        Returns:
+            The pipe's end for the loop to watch, and the wakeup descriptor that was
+            there before; -1 and -1 where there is nothing to do, nor to be undone.
         """
-        if me != threading.main_thread().ident:
-            return None
+        if get_ident() != threading.main_thread().ident:
+            return -1, -1
+        if self._wakeup_installed and self._c.running:
+            return -1, -1
         if self._wakeup is None:
             self._wakeup = _nonblocking_pipe()
         reader, writer = self._wakeup
         previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        if previous == writer:
+            # An interrupt came between the last time and its end.
+            previous = self._previous_wakeup
+        self._previous_wakeup = previous
         self._wakeup_installed = True
-        lib.mood_wakeup(self._c, reader, previous)
-        return previous
+        return reader, previous
 
     def _remove_wakeup(self, previous: int) -> None:
         assert self._wakeup is not None
@@ -728,10 +707,6 @@ class Loop:
     def _after_fork(self) -> None:
         """In the child: what was shared with the parent is not any more."""
         lib.mood_after_fork(self._c)
-        if self._thread != get_ident():
-            # A thread of the parent ran it, and is gone.
-            self._running = allocate_lock()
-            self._thread = 0
         if self._wakeup is not None:
             old, self._wakeup = self._wakeup, _nonblocking_pipe()
             reader, writer = self._wakeup
@@ -1030,12 +1005,10 @@ def default_loop(
     global _default
     if _default is None:
         _default = _DefaultLoop(flags, callback, data, io_interval, timeout_interval)
-    elif (flags, callback, data, io_interval, timeout_interval) != (
-        EVFLAG_AUTO,
-        None,
-        None,
-        0.0,
-        0.0,
+    elif (
+        callback is not None
+        or data is not None
+        or (flags, io_interval, timeout_interval) != (EVFLAG_AUTO, 0.0, 0.0)
     ):
         warnings.warn(
             "default_loop: there is a default loop already, arguments are ignored",

@@ -3,6 +3,7 @@
 Imported by pytest and by no test.
 """
 
+import fcntl
 import gc
 import os
 import subprocess
@@ -60,7 +61,11 @@ def make_pipe() -> Iterator[Callable[[], Pipe]]:
     fds: list[int] = []
 
     def make() -> Pipe:
-        pipe = Pipe(*os.pipe())
+        low = os.pipe()
+        # High numbers, which no descriptor of a loop takes when a test has closed one.
+        pipe = Pipe(*(fcntl.fcntl(fd, fcntl.F_DUPFD, 400) for fd in low))
+        for fd in low:
+            os.close(fd)
         for fd in pipe:
             os.set_blocking(fd, False)
         fds.extend(pipe)

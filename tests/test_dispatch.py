@@ -10,7 +10,7 @@ import re
 import signal
 import socket
 import sys
-from typing import Any, Callable, List
+from typing import Any, Callable
 
 import pytest
 
@@ -39,9 +39,9 @@ class Batch:
 
     def __init__(self, loop: Loop, *names: str) -> None:
         self.loop = loop
-        self.order: List[str] = []
-        self.actions: "dict[str, Callable[[], object]]" = {}
-        self.watchers: "dict[str, Any]" = {}
+        self.order: list[str] = []
+        self.actions: dict[str, Callable[[], object]] = {}
+        self.watchers: dict[str, Any] = {}
         for name in reversed(names):
             self.add(name).feed(EV_CUSTOM)
 
@@ -89,14 +89,14 @@ def test_watcher_taken_out_of_the_batch_is_not_called(
 
 def test_clear_in_a_batch_returns_the_revents(make_batch: Any) -> None:
     batch = make_batch("a", "b")
-    cleared: List[int] = []
+    cleared: list[int] = []
     batch.actions["a"] = lambda: cleared.extend([batch["b"].clear() for _ in range(2)])
     batch.loop.start(EVRUN_NOWAIT)
     assert cleared == [EV_CUSTOM, 0]
 
 
 def test_timer_reset_in_a_batch_is_not_called(loop: Loop) -> None:
-    order: List[str] = []
+    order: list[str] = []
     timers = [
         loop.timer(0.0, 1000.0, lambda watcher, revents: order.append(watcher.data))
         for _ in range(2)
@@ -128,7 +128,9 @@ def test_periodic_reset_in_a_batch_is_not_called(loop: Loop, events: Any) -> Non
     assert (seen, periodic.active) == ([], True)
 
 
-def test_watcher_set_in_a_batch_is_called_for_its_event(loop: Loop, events: Any) -> None:
+def test_watcher_set_in_a_batch_is_called_for_its_event(
+    loop: Loop, events: Any
+) -> None:
     # As in libev: set does not clear what is pending.
     seen, callback = events
     timer = loop.timer(1.0, 0.0, callback)
@@ -175,7 +177,7 @@ def test_slot_freed_in_a_batch_and_taken_by_another(make_batch: Any) -> None:
     ],
 )
 def test_event_fed_in_a_batch_comes_where_libev_has_it(
-    make_batch: Any, priority: int, order: List[str]
+    make_batch: Any, priority: int, order: list[str]
 ) -> None:
     batch = make_batch("a", "b", "c")
     fed = batch.add("fed", priority)
@@ -185,7 +187,7 @@ def test_event_fed_in_a_batch_comes_where_libev_has_it(
 
 
 def test_event_fed_to_what_is_in_the_batch_is_added(loop: Loop) -> None:
-    seen: List[int] = []
+    seen: list[int] = []
     second = loop.prepare(lambda watcher, revents: seen.append(revents))
     first = loop.prepare(lambda watcher, revents: second.feed(EV_READ))
     second.feed(EV_CUSTOM)
@@ -197,7 +199,7 @@ def test_event_fed_to_what_is_in_the_batch_is_added(loop: Loop) -> None:
 def test_feed_fd_event_in_a_batch_runs_before_lower_priorities(
     loop: Loop, pipe: Any
 ) -> None:
-    order: List[str] = []
+    order: list[str] = []
     io = loop.io(pipe.reader, EV_READ, lambda watcher, revents: order.append("io"))
     io.start()
     low = loop.prepare(lambda watcher, revents: order.append("low"), None, -1)
@@ -229,13 +231,13 @@ def test_rest_of_the_batch_is_delivered_in_a_nested_run(
 def test_nested_runs_go_deep(loop: Loop, make_batch: Any) -> None:
     names = [str(number) for number in range(40)]
     batch = make_batch(*names)
-    depths: List[int] = []
+    depths: list[int] = []
 
     def action() -> None:
         depths.append(loop.depth)
         loop.start(EVRUN_NOWAIT)
 
-    batch.actions = {name: action for name in names}
+    batch.actions = dict.fromkeys(names, action)
     loop.start(EVRUN_NOWAIT)
     assert batch.order == names
     assert depths == list(range(1, 41))
@@ -243,12 +245,12 @@ def test_nested_runs_go_deep(loop: Loop, make_batch: Any) -> None:
 
 def test_pending_is_true_in_the_middle_of_a_batch(make_batch: Any) -> None:
     batch = make_batch("a", "b", "c")
-    states: List[Any] = []
+    states: list[Any] = []
 
     def state() -> None:
         states.append(([batch[name].pending for name in "abc"], batch.loop.pending))
 
-    batch.actions = {name: state for name in "abc"}
+    batch.actions = dict.fromkeys("abc", state)
     states.append(([batch[name].pending for name in "abc"], batch.loop.pending))
     batch.loop.start(EVRUN_NOWAIT)
     assert states == [
@@ -261,7 +263,7 @@ def test_pending_is_true_in_the_middle_of_a_batch(make_batch: Any) -> None:
 
 def test_pending_is_exact_after_stop_and_clear_in_a_batch(make_batch: Any) -> None:
     batch = make_batch("a", "b", "c", "d")
-    counts: List[int] = []
+    counts: list[int] = []
 
     def action() -> None:
         counts.append(batch.loop.pending)
@@ -322,7 +324,7 @@ def test_what_a_fatal_exception_leaves_is_invoked_by_invoke(
 
 
 def test_plain_exception_is_reported_and_the_batch_goes_on(
-    make_batch: Any, unraisable: List[Any]
+    make_batch: Any, unraisable: list[Any]
 ) -> None:
     batch = make_batch("a", "b", "c")
     error = ValueError("b")
@@ -346,7 +348,7 @@ def test_plain_exception_is_reported_and_the_batch_goes_on(
 
 @pytest.mark.parametrize("kind", [MemoryError, RecursionError, StopIteration])
 def test_other_plain_exceptions_are_reported(
-    make_batch: Any, unraisable: List[Any], kind: type
+    make_batch: Any, unraisable: list[Any], kind: type
 ) -> None:
     batch = make_batch("a", "b")
 
@@ -373,7 +375,7 @@ def test_base_exceptions_are_raised_by_start(make_batch: Any, kind: type) -> Non
 
 
 def test_callback_replaced_while_it_runs_fails_as_itself(
-    loop: Loop, unraisable: List[Any]
+    loop: Loop, unraisable: list[Any]
 ) -> None:
     def second(watcher: Any, revents: int) -> None:
         raise AssertionError("not called")
@@ -390,7 +392,7 @@ def test_callback_replaced_while_it_runs_fails_as_itself(
 
 
 def test_callback_with_wrong_arguments_is_reported(
-    loop: Loop, unraisable: List[Any]
+    loop: Loop, unraisable: list[Any]
 ) -> None:
     watcher = loop.prepare(lambda: None)
     watcher.feed(EV_CUSTOM)
@@ -399,7 +401,7 @@ def test_callback_with_wrong_arguments_is_reported(
 
 
 def test_first_of_two_fatal_exceptions_is_raised(
-    loop: Loop, unraisable: List[Any]
+    loop: Loop, unraisable: list[Any]
 ) -> None:
     def scheduler(watcher: Any, now: float) -> float:
         raise KeyboardInterrupt(watcher.data)
@@ -408,16 +410,16 @@ def test_first_of_two_fatal_exceptions_is_raised(
     for watcher in schedulers:
         watcher.start()
         watcher.scheduler = scheduler
+    with pytest.raises(KeyboardInterrupt) as raised:
+        loop.start()
     with pytest.warns(RuntimeWarning, match="has been stopped"):
-        with pytest.raises(KeyboardInterrupt) as raised:
-            loop.start()
         loop.start(EVRUN_NOWAIT)
     [reported] = unraisable
     assert {raised.value.args, reported.exc_value.args} == {(0,), (1,)}
 
 
 def test_fatal_exception_of_a_nested_run_ends_the_outer_ones(
-    loop: Loop, make_batch: Any, unraisable: List[Any]
+    loop: Loop, make_batch: Any, unraisable: list[Any]
 ) -> None:
     batch = make_batch("outer", "inner", "rest")
 
@@ -502,7 +504,7 @@ def test_closed_descriptor_raises_oserror_from_start(loop: Loop, pipe: Any) -> N
 
 def test_two_events_of_one_watcher_in_one_invocation_are_two_calls(loop: Loop) -> None:
     # The first is popped before libev's own watcher of its pipe queues the second.
-    seen: List[int] = []
+    seen: list[int] = []
     watcher = loop.async_(lambda watcher, revents: seen.append(revents), None, 2)
     watcher.start()
     loop.start(EVRUN_NOWAIT)
@@ -514,7 +516,7 @@ def test_two_events_of_one_watcher_in_one_invocation_are_two_calls(loop: Loop) -
 
 
 def test_watcher_that_restarts_itself_in_its_callback_stays(loop: Loop) -> None:
-    calls: List[int] = []
+    calls: list[int] = []
 
     def again(watcher: Any, revents: int) -> None:
         calls.append(revents)
@@ -528,7 +530,7 @@ def test_watcher_that_restarts_itself_in_its_callback_stays(loop: Loop) -> None:
 
 
 def test_handlers_of_python_run_in_the_middle_of_a_loop(loop: Loop) -> None:
-    order: List[str] = []
+    order: list[str] = []
 
     def handler(signum: int, frame: Any) -> None:
         order.append("handler")
@@ -569,7 +571,9 @@ def test_prepare_with_fatal_exception_does_not_poll(loop: Loop) -> None:
     assert loop.iteration == iteration
 
 
-def test_read_and_write_of_one_descriptor_are_one_event(loop: Loop, events: Any) -> None:
+def test_read_and_write_of_one_descriptor_are_one_event(
+    loop: Loop, events: Any
+) -> None:
     seen, callback = events
     left, right = socket.socketpair()
     with left, right:
