@@ -355,14 +355,19 @@ class Queue:
         if exc.__traceback__ is not None:
             # Without the dispatcher's own frame.
             exc.__traceback__ = exc.__traceback__.tb_next
-        if (
-            isinstance(exc, Exception)
-            and exc is not self.raising
-            and not getattr(callback, _FATAL, False)
-        ):
-            report(exc, callback)
-        else:
+        if self._is_fatal(exc, callback):
             self.keep(exc, callback)
+        else:
+            report(exc, callback)
+
+    def _is_fatal(self, exc: BaseException, callback: object) -> bool:
+        return bool(
+            not isinstance(exc, Exception)
+            or exc is self.raising
+            or self.c.has_callback
+            or getattr(callback, _FATAL, False)
+            or getattr(self.loop(), "debug", False)
+        )
 
     def keep(self, exc: BaseException, where: object) -> None:
         """End all runs of the loop, for Loop.start to raise the exception."""
@@ -387,6 +392,11 @@ class Queue:
     def take_kept(self) -> Optional[BaseException]:
         """The exception to raise, if there is one, which then is no longer kept."""
         exc = self.kept
+        if not self.entered:
+            self.raising = None
+        elif exc is not None:
+            # Where it is caught again, in a callback further out, it stays fatal.
+            self.raising = exc
         if exc is not None:
             self.kept = None
             self.c.broken = 0
@@ -397,13 +407,17 @@ class Queue:
         return exc
 
     def raise_kept(self) -> None:
-        """Raise the exception that is kept."""
+        """Raise the exception that is kept, if there is one.
+
+        `Loop.start` does it itself, which spares a traceback this frame.
+        """
         exc = self.take_kept()
-        # Where it is caught again, in a callback further out, it stays fatal.
-        self.raising = exc if self.entered else None
         if exc is not None:
             try:
                 raise exc
+            except BaseException:
+                trim(exc)
+                raise
             finally:
                 del exc
 

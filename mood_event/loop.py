@@ -110,6 +110,8 @@ class Loop:
         data: Any = None,
         io_interval: float = 0.0,
         timeout_interval: float = 0.0,
+        *,
+        debug: bool = False,
     ) -> None:
         """Make a loop, always another one than the default loop.
 
@@ -119,6 +121,8 @@ class Loop:
             data: anything, kept in `data`.
             io_interval: seconds, see `io_interval`.
             timeout_interval: seconds, see `timeout_interval`.
+            debug: make every exception that leaves a callback fatal; the attribute
+                `debug`, which can be set as well. From pyev.
 
         Raises:
             TypeError: an argument has the wrong type.
@@ -142,6 +146,7 @@ class Loop:
         self._wakeup_installed = False
         self._previous_wakeup = -1
         self._data = data
+        self.debug = debug
         self.callback = callback
         self.io_interval = io_interval
         self.timeout_interval = timeout_interval
@@ -207,18 +212,26 @@ class Loop:
                 "Loop.start: flags must be 0, EVRUN_NOWAIT or EVRUN_ONCE, "
                 f"got {flags:#x}"
             )
-        try:
-            return self._run("Loop.start", flags)
-        except BaseException as exc:
-            trim(exc)
-            raise
+        queue = self._queue
+        active = self._run("Loop.start", flags)
+        exc = queue.take_kept()
+        if exc is not None:
+            try:
+                raise exc
+            except BaseException:
+                trim(exc)
+                raise
+            finally:
+                del exc
+        return active
 
     def _run(self, what: str, flags: int) -> bool:
+        """Run the loop. An exception that is kept afterwards is the caller's."""
         queue = self._queue
         if not queue.open:
             raise refused(what, lib.MOOD_CLOSED)
         if queue.kept is not None and not queue.entered:
-            queue.raise_kept()
+            return True
         self._check_embedders(what)
         wakeup, previous = -1, -1
         try:
@@ -230,13 +243,12 @@ class Loop:
                 self._remove_wakeup(previous)
         if result < 0:
             raise refused(what, result)
-        if queue.kept is not None:
-            queue.raise_kept()
+        if queue.failed:
+            # The run was broken before it came to that.
+            queue.settle_failed()
         if self._c.syserr:
             errnum, self._c.syserr = self._c.syserr, 0
             raise OSError(errnum, f"{what}: {os.strerror(errnum)}")
-        if not queue.entered:
-            queue.raising = None
         return bool(result)
 
     def _check_thread(self, what: str) -> None:
@@ -285,12 +297,15 @@ class Loop:
         if error:
             raise refused("Loop.invoke", error)
         # What ended a run that this is not part of is for that run to raise.
-        if queue.kept is not None:
+        exc = queue.take_kept()
+        if exc is not None:
             try:
-                queue.raise_kept()
-            except BaseException as exc:
+                raise exc
+            except BaseException:
                 trim(exc)
                 raise
+            finally:
+                del exc
 
     def close(self) -> None:
         """Call the Cleanup watchers, stop all watchers, and free the loop.
@@ -837,9 +852,9 @@ def _factory(kind: str, cls: Any) -> Any:
     From source, as dataclasses do it, so that the interpreter checks arguments and
     names them, and no time is lost on it.
     """
-    code = cls.__init__.__code__
-    names = code.co_varnames[1 : code.co_argcount]
-    defaults = cls.__init__.__defaults__
+    init = getattr(cls.__init__, "__wrapped__", cls.__init__)
+    names = init.__code__.co_varnames[1 : init.__code__.co_argcount]
+    defaults = init.__defaults__
     required = len(names) - len(defaults)
     parameters = [
         name if i < required else f"{name}=defaults[{i - required}]"
@@ -986,6 +1001,8 @@ def default_loop(
     data: Any = None,
     io_interval: float = 0.0,
     timeout_interval: float = 0.0,
+    *,
+    debug: bool = False,
 ) -> Loop:
     """The default loop, the only one that Child watchers work on.
 
@@ -998,16 +1015,20 @@ def default_loop(
         data: anything, kept in `Loop.data`.
         io_interval: seconds, see `Loop.io_interval`.
         timeout_interval: seconds, see `Loop.timeout_interval`.
+        debug: see `Loop`.
 
     Raises:
         TypeError, ValueError, OverflowError, Error: as for `Loop`.
     """
     global _default
     if _default is None:
-        _default = _DefaultLoop(flags, callback, data, io_interval, timeout_interval)
+        _default = _DefaultLoop(
+            flags, callback, data, io_interval, timeout_interval, debug=debug
+        )
     elif (
         callback is not None
         or data is not None
+        or debug
         or (flags, io_interval, timeout_interval) != (EVFLAG_AUTO, 0.0, 0.0)
     ):
         warnings.warn(

@@ -10,6 +10,7 @@ arguments are checked before anything changes, so a call that raises has done
 nothing.
 """
 
+import functools
 import operator
 import os
 import signal
@@ -23,10 +24,11 @@ from typing import (
     NoReturn,
     Optional,
     Protocol,
+    TypeVar,
     Union,
 )
 
-from mood_event._dispatch import Queue, fatal, refused, trim, watcher_error
+from mood_event._dispatch import Queue, fatal, refused, watcher_error
 from mood_event._ffi import ffi, lib
 from mood_event.constants import EV_ERROR, EV_MAXPRI, EV_MINPRI, EV_READ, EV_WRITE
 from mood_event.errors import Error
@@ -48,6 +50,8 @@ __all__ = [
     "Timer",
     "Watcher",
 ]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 INT_MAX = 2**31 - 1
 INT_MIN = -(2**31)
@@ -420,12 +424,8 @@ class Watcher:
             self._halt()
         else:
             queue.call(self._callback, self, revents)
-        if kept is None and queue.kept is not None:
-            try:
-                queue.raise_kept()
-            except BaseException as exc:
-                trim(exc)
-                raise
+        if kept is None:
+            queue.raise_kept()
 
     def clear(self) -> int:
         """Clear the pending event.
@@ -909,6 +909,18 @@ def _no_callback(watcher: Watcher, revents: int) -> None:
     """The callback of a Scheduler that has none."""
 
 
+def _accepts_reschedule(init: F) -> F:
+    """Let mood.event 1.1's keyword `reschedule` stand for `scheduler`."""
+
+    @functools.wraps(init)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if "reschedule" in kwargs and "scheduler" not in kwargs:
+            kwargs["scheduler"] = kwargs.pop("reschedule")
+        return init(self, *args, **kwargs)
+
+    return wrapper  # type: ignore[return-value]
+
+
 class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
     """Calls back at times that a callable gives.
 
@@ -922,6 +934,7 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
 
     _scheduler: Any
 
+    @_accepts_reschedule
     def __init__(
         self,
         scheduler: Callable[["Scheduler", float], float],
@@ -1477,6 +1490,7 @@ class Embed(Watcher, kind="embed"):
         libev: ev_embed_sweep
         """
         self._other._run("Embed.sweep", lib.EVRUN_NOWAIT)
+        self._other._queue.raise_kept()
 
     @property
     def other(self) -> Any:

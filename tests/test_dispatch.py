@@ -410,10 +410,10 @@ def test_first_of_two_fatal_exceptions_is_raised(
     for watcher in schedulers:
         watcher.start()
         watcher.scheduler = scheduler
-    with pytest.raises(KeyboardInterrupt) as raised:
+    stopped = pytest.warns(RuntimeWarning, match="has been stopped")
+    with stopped, pytest.raises(KeyboardInterrupt) as raised:
         loop.start()
-    with pytest.warns(RuntimeWarning, match="has been stopped"):
-        loop.start(EVRUN_NOWAIT)
+    assert not any(watcher.active for watcher in schedulers)
     [reported] = unraisable
     assert {raised.value.args, reported.exc_value.args} == {(0,), (1,)}
 

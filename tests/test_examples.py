@@ -41,20 +41,27 @@ class Program:
     def __init__(self, name, *args, env=None):
         self.process = subprocess.Popen(
             command(name, *args),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **(env or {})},
+            # Lines in one piece, for those who share the pipe.
+            env={**os.environ, "PYTHONUNBUFFERED": "", **(env or {})},
         )
         self.output = ""
-        self.watchdog = threading.Timer(LONG, self.process.kill)
+        self.watchdog = threading.Timer(LONG, self.kill)
         self.watchdog.start()
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *exc_info):
+    def kill(self):
         self.process.kill()
+        # What it has started and left behind reads this, and ends.
+        self.process.stdin.close()
+
+    def __exit__(self, *exc_info):
+        self.kill()
         self.process.wait()
         self.watchdog.cancel()
         self.watchdog.join()
@@ -507,11 +514,10 @@ def test_http_server_works_with_curl(web, tmp_path):
 # -- supervisor ------------------------------------------------------------------------
 
 STUBBORN = """
-import signal, time
+import signal, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
-while True:
-    time.sleep(60)
+sys.stdin.read()
 """
 OBEDIENT = STUBBORN.replace("SIG_IGN", "SIG_DFL")
 
@@ -759,8 +765,8 @@ def utc(text):
         ("*:30", f"{AUTUMN} 00:30", f"{AUTUMN} 01:30"),
         ("*:30", f"{AUTUMN} 01:30", f"{AUTUMN} 02:30"),
         ("*:*/20", f"{SPRING} 00:40", f"{SPRING} 01:00"),
-        ("*:*/20", f"{SPRING} 00:20:01.5", f"{SPRING} 00:40"),
-        ("*:*", f"{AUTUMN} 00:59:59.9", f"{AUTUMN} 01:00"),
+        ("*:*/20", f"{SPRING} 00:20:01.500", f"{SPRING} 00:40"),
+        ("*:*", f"{AUTUMN} 00:59:59.900", f"{AUTUMN} 01:00"),
         ("*:*", f"{AUTUMN} 01:00", f"{AUTUMN} 01:01"),
     ],
 )

@@ -419,37 +419,32 @@ def test_io_start_refuses_a_descriptor_closed_since(events):
         assert seen == []
 
 
-def test_io_closed_while_active_is_raised_by_start(loop, events):
+def test_io_closed_while_active_is_raised_by_start(loop, pipe, events):
     seen, callback = events
-    reader, writer = os.pipe()
-    watcher = loop.io(reader, EV_READ, callback)
+    watcher = loop.io(pipe.reader, EV_READ, callback)
     watcher.start()
-    os.close(reader)
-    try:
-        with pytest.raises(OSError, match=f"Io fd={reader} READ") as caught:
-            loop.start()
-    finally:
-        os.close(writer)
+    os.close(pipe.reader)
+    with pytest.raises(OSError, match=f"Io fd={pipe.reader} READ") as caught:
+        loop.start()
     assert caught.value.errno == errno.EBADF
     assert (watcher.active, watcher.pending, seen) == (False, False, [])
     assert loop.start() is False
 
 
-def test_io_closed_while_active_does_not_harm_the_others(loop, pipe, events):
+def test_io_closed_while_active_does_not_harm_the_others(loop, make_pipe, events):
     seen, callback = events
+    pipe, closed = make_pipe(), make_pipe()
     os.write(pipe.writer, b"x")
-    reader, writer = os.pipe()
-    watchers = [loop.io(fd, EV_READ, callback) for fd in (reader, pipe.reader, reader)]
+    fds = [closed.reader, pipe.reader, closed.reader]
+    watchers = [loop.io(fd, EV_READ, callback) for fd in fds]
     for watcher in watchers:
         watcher.start()
-    os.close(reader)
-    os.close(writer)
-    errors = 0
-    while any(watcher.active for watcher in watchers[::2]):
+    os.close(closed.reader)
+    # One for each of its watchers.
+    for _ in range(2):
         with pytest.raises(OSError, match="Bad file descriptor"):
             loop.start()
-        errors += 1
-    assert errors in (1, 2)
+    assert [watcher.active for watcher in watchers] == [False, True, False]
     del seen[:]
     loop.start(EVRUN_NOWAIT)
     assert seen == [(watchers[1], EV_READ)]

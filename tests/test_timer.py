@@ -202,10 +202,14 @@ def test_timers_fire_in_the_order_of_their_priorities_first(loop, events):
 def test_thousand_timers_fire_in_order(loop, events):
     seen, callback = events
     numbers = [number * 7919 % 1000 for number in range(1000)]
-    for number in numbers:
-        loop.timer(number * 1e-6, 0.0, callback, number).start()
-    while loop.start(EVRUN_ONCE):
-        pass
+
+    def start(watcher, revents):
+        # In a callback, so that all count from the same time.
+        for number in numbers:
+            loop.timer(number * 1e-5, 0.0, callback, number).start()
+
+    loop.fork(start).feed(EV_CUSTOM)
+    assert loop.start() is False
     assert [timer.data for timer, _ in seen] == sorted(numbers)
 
 
