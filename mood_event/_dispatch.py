@@ -266,7 +266,8 @@ class Queue:
         if error:
             raise refused("Loop.close", error)
         self.open = False
-        self.held.clear()
+        del self.held[2:]
+        self.free.clear()
         _queues[self.id] = None
 
     @property

@@ -1112,7 +1112,12 @@ class Signal(Watcher, kind="signal"):
         return self._ptr.ev.signum  # type: ignore[no-any-return]
 
     def _details(self) -> "list[str]":
-        return [signal.Signals(self.signum).name]
+        signum = self.signum
+        try:
+            return [signal.Signals(signum).name]
+        except ValueError:
+            # A real-time signal between SIGRTMIN and SIGRTMAX.
+            return [f"signum={signum}"]
 
 
 class Child(Watcher, kind="child"):

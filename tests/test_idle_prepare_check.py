@@ -24,7 +24,7 @@ NAMES = {EV_IDLE: "idle", EV_PREPARE: "prepare", EV_CHECK: "check", EV_READ: "io
 
 @pytest.fixture
 def note():
-    """A list, and a callback that appends what the watcher's data says, or its event."""
+    """A list, and a callback that appends the watcher's data, or else the event."""
     noted = []
 
     def callback(watcher, revents):

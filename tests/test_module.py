@@ -175,7 +175,7 @@ def test_function_tells_about_itself(name):
     assert (function.__name__, function.__doc__ is None) == (name, False)
     assert name in repr(function)
     assert len(inspect.signature(function).parameters) == {
-        "default_loop": 5,
+        "default_loop": 6,
         "fatal": 1,
         "feed_signal": 1,
         "sleep": 1,
