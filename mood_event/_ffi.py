@@ -6,9 +6,30 @@ and not a crash later on. It must never import another module of the package but
 `_version`.
 """
 
+from importlib import import_module
 from typing import Any
 
 from mood_event._version import __version__
+
+
+def refuse_subinterpreter() -> None:
+    """C calls the functions of one interpreter, so there can be only one.
+
+    Raises:
+        ImportError: this is a subinterpreter.
+    """
+    for name in ("_interpreters", "_xxsubinterpreters"):
+        try:
+            interpreters: Any = import_module(name)
+        except ImportError:
+            # Not this version's name for it; PyPy has neither.
+            continue
+        if interpreters.get_current() != interpreters.get_main():
+            raise ImportError("mood_event cannot be used in a subinterpreter")
+        return
+
+
+refuse_subinterpreter()
 
 try:
     from mood_event import _ev  # type: ignore[attr-defined]

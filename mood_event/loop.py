@@ -101,7 +101,7 @@ class Loop:
     """
 
     _default = False
-    _is_missed = True  # if it is garbage before it was closed
+    _is_exiting = False
 
     def __init__(
         self,
@@ -363,10 +363,10 @@ class Loop:
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
         queue = self.__dict__.get("_queue")
-        if queue is None or not queue.open:
+        # At the very end the system frees what is left, and Python has half gone.
+        if queue is None or not queue.open or self._is_exiting:
             return
-        if self._is_missed:
-            _warn(f"unclosed loop {self!r}", ResourceWarning, source=self)
+        _warn(f"unclosed loop {self!r}", ResourceWarning, source=self)
         self._destroy()
 
     def reset(self) -> None:
@@ -1150,7 +1150,7 @@ def _after_fork_in_child() -> None:
 
 def _at_exit() -> None:
     """Let loops in other threads end: Python is about to go away under them."""
-    Loop._is_missed = False
+    Loop._is_exiting = True
     lib.mood_exit()
     for queue in living_queues():
         lib.mood_knock(queue.c)

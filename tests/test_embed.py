@@ -12,7 +12,6 @@ from mood_event import (
     EV_TIMER,
     EVBACKEND_SELECT,
     EVRUN_NOWAIT,
-    EVRUN_ONCE,
     Embed,
     Error,
     Loop,
@@ -55,7 +54,7 @@ def test_embed_without_callback_sweeps_by_itself(outer, other, pipe, events):
     assert seen == []
     os.write(pipe.writer, b"x")
     while not seen:
-        outer.start(EVRUN_ONCE)
+        outer.start(EVRUN_NOWAIT)
     assert seen[0] == (io, EV_READ)
 
 
@@ -79,7 +78,7 @@ def test_embed_with_callback_leaves_the_sweep_to_it(outer, other, pipe, events):
     os.write(pipe.writer, b"x")
     while len(embeds) < 2:
         assert seen == []
-        outer.start(EVRUN_ONCE)
+        outer.start(EVRUN_NOWAIT)
     assert seen == [(io, EV_READ)]
     assert embeds == [(embed, EV_EMBED)] * 2
 
@@ -98,7 +97,7 @@ def test_embed_callback_can_be_set_and_taken_back(outer, other, pipe, events):
     embed.callback = None
     assert embed.callback is None
     while not seen:
-        outer.start(EVRUN_ONCE)
+        outer.start(EVRUN_NOWAIT)
     assert seen[0] == (io, EV_READ)
 
 
@@ -148,7 +147,7 @@ def test_embed_set_embeds_another_loop(outer, other, pipe, events):
         io.start()
         os.write(pipe.writer, b"x")
         while not seen:
-            outer.start(EVRUN_ONCE)
+            outer.start(EVRUN_NOWAIT)
         assert seen[0] == (io, EV_READ)
         outer.close()
 
@@ -234,7 +233,7 @@ def test_embed_is_stopped_when_its_own_loop_is_closed(other, pipe, events):
     io = other.io(pipe.reader, EV_READ, callback)
     io.start()
     os.write(pipe.writer, b"x")
-    other.start(EVRUN_ONCE)
+    other.start(EVRUN_NOWAIT)
     assert seen == [(io, EV_READ)]
 
 
@@ -250,7 +249,7 @@ def test_embed_start_twice_and_restart(outer, other, pipe, events):
     io.start()
     os.write(pipe.writer, b"x")
     while not seen:
-        outer.start(EVRUN_ONCE)
+        outer.start(EVRUN_NOWAIT)
     assert seen[0] == (io, EV_READ)
 
 
@@ -280,7 +279,7 @@ def test_embedded_callback_that_raises_is_reported(outer, other, pipe, unraisabl
     embed = outer.embed(other)
     embed.start()
     while not unraisable:
-        assert outer.start(EVRUN_ONCE) is True
+        assert outer.start(EVRUN_NOWAIT) is True
     assert [(r.exc_type, r.object) for r in unraisable] == [(ZeroDivisionError, fail)]
     assert embed.active
 
