@@ -35,14 +35,14 @@ def no_garbage_loops() -> Iterator[None]:
 
 
 @pytest.fixture
-def loop() -> Iterator[mood_event.Loop]:
-    """A loop, closed afterwards."""
+def loop(make_pipe: object) -> Iterator[mood_event.Loop]:
+    """A loop, closed afterwards, and before the test's pipes are."""
     with mood_event.Loop() as loop:
         yield loop
 
 
 @pytest.fixture
-def default_loop() -> Iterator[mood_event.Loop]:
+def default_loop(make_pipe: object) -> Iterator[mood_event.Loop]:
     """The default loop, closed afterwards, so that each test has a new one."""
     with mood_event.default_loop() as loop:
         yield loop

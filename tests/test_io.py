@@ -52,14 +52,6 @@ def repeat_until_it_blocks(function, *arguments):
         pass
 
 
-@pytest.fixture(params=BACKENDS)
-def loop(request):
-    """A loop of each backend in turn, closed afterwards."""
-    with Loop(request.param) as loop:
-        assert loop.backend == request.param
-        yield loop
-
-
 @pytest.fixture
 def connection():
     """The two ends of a connection, both non-blocking."""
@@ -69,6 +61,14 @@ def connection():
     yield ends
     for end in ends:
         end.close()
+
+
+@pytest.fixture(params=BACKENDS)
+def loop(request, make_pipe, connection):
+    """A loop of each backend in turn, closed before the descriptors are."""
+    with Loop(request.param) as loop:
+        assert loop.backend == request.param
+        yield loop
 
 
 class HasFileno:
