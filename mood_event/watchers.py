@@ -1349,7 +1349,11 @@ class Stat(Watcher, kind="stat"):
         extra = dict(zip(names, values[10:13]))
         for name, second, nanosecond in zip("amc", seconds, values[13:]):
             extra[f"st_{name}time"] = second
-            extra[f"st_{name}time_ns"] = nanosecond
+            if sys.implementation.name == "pypy":
+                # There the attribute is computed, from seconds and this.
+                extra[f"nsec_{name}time"] = nanosecond % 1_000_000_000
+            else:
+                extra[f"st_{name}time_ns"] = nanosecond
         return os.stat_result(values[:10], extra)
 
     def _details(self) -> "list[str]":
