@@ -26,7 +26,7 @@ from mood_event import EV_READ, EV_WRITE, Io, Loop, Timer, default_loop
 CHUNK = 1 << 16
 LONGEST_HEAD = 1 << 14
 REQUEST = re.compile(r"([A-Z]+) (?:https?://[^/?# ]+)?(/[^\0-\x20]*) HTTP/1\.([01])")
-HEADER = re.compile(r"([!#-'*+.^-z|~0-9A-Z-]+):[ \t]*([^\0\r\n]*?)[ \t]*")
+HEADER = re.compile(r"([!#-'*+.^-z|~0-9A-Z-]+):([^\0\r\n]*)")
 
 
 class Refused(Exception):
@@ -42,7 +42,7 @@ def parse(head: str) -> tuple[str, str, str, dict[str, str]]:
     first, *lines = head.split("\r\n")
     request = REQUEST.fullmatch(first)
     headers = [HEADER.fullmatch(line) for line in lines]
-    fields = {header[1].lower(): header[2].lower() for header in headers if header}
+    fields = {match[1].lower(): match[2].strip().lower() for match in headers if match}
     if not request or None in headers or (request[3] == "1" and "host" not in fields):
         raise Refused(HTTPStatus.BAD_REQUEST)
     return request[1], request[2], request[3], fields
@@ -165,10 +165,8 @@ class Connection:
             method, target, minor, fields = parse(head.decode("latin-1"))
             # A body is not read, so what comes after it cannot be understood.
             if fields.keys().isdisjoint(("content-length", "transfer-encoding")):
-                wish = fields.get("connection", "")
-                self.keep = (
-                    "close" not in wish if minor == "1" else wish == "keep-alive"
-                )
+                wish = fields.get("connection", "" if minor == "1" else "close")
+                self.keep = "close" not in wish
             if method not in ("GET", "HEAD"):
                 raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "Allow: GET, HEAD")
             self.file = open_file(self.root, target)

@@ -56,7 +56,7 @@ int mood_retire(mood_loop *);
 int mood_pending_count(mood_loop *, int position);
 int mood_active_count(mood_loop *);
 int mood_fork(mood_loop *);
-void mood_after_fork(mood_loop *);
+int mood_after_fork(mood_loop *);
 double mood_now(mood_loop *);
 int mood_update(mood_loop *);
 int mood_suspend(mood_loop *);

@@ -141,28 +141,30 @@ static ev_watcher *watcher_ev(mood_watcher *w)
     return (ev_watcher *)(void *)(w + 1);
 }
 
+/* How many references libev takes for an active one: an ev_embed starts three
+ * watchers of libev's with it, what an ev_cleanup takes libev gives back. */
+static int references(const mood_watcher *w)
+{
+    return w->type == MOOD_TYPE_embed ? 4 : w->type != MOOD_TYPE_cleanup;
+}
+
 static void unkeep(mood_watcher *w)
 {
-    /* libev itself has given back what an ev_cleanup takes. */
-    if (w->type == MOOD_TYPE_cleanup)
-        return;
-    ev_unref(w->loop->ev);
+    for (int i = references(w); i--;)
+        ev_unref(w->loop->ev);
+    w->loop->unkept += references(w);
     w->unrefed = 1;
-    w->loop->unkept++;
 }
 
 static void rekeep(mood_watcher *w)
 {
     if (!w->unrefed)
         return;
-    ev_ref(w->loop->ev);
+    for (int i = references(w); i--;)
+        ev_ref(w->loop->ev);
+    w->loop->unkept -= references(w);
     w->unrefed = 0;
-    w->loop->unkept--;
 }
-
-/* An ev_embed starts three watchers of libev's with it: a watcher is one
- * reference, whatever it is made of. */
-#define EMBED_EXTRAS 3
 
 /* -- the ready queue ------------------------------------------------------------ */
 
@@ -380,6 +382,19 @@ static int make_room(struct mood_loop *l, int slot)
     return 0;
 }
 
+static void free_room(struct mood_loop *l)
+{
+    free(l->events);
+    free(l->ready);
+    free(l->retired);
+    free(l->retiring);
+    free(l->held);
+    l->events = l->retired = NULL;
+    l->ready = l->held = NULL;
+    l->retiring = NULL;
+    l->count = l->nretired = l->room = 0;
+}
+
 static int hold(mood_watcher *w, int slot)
 {
     int error = make_room(w->loop, slot);
@@ -595,19 +610,26 @@ static void on_event_of(mood_watcher *head, void *evw)
     ((ev_watcher *)evw)->data = head;
 }
 
-static void on_wakeup(struct ev_loop *ev, ev_io *io, int revents)
+/* Empty the pipe that Python's signal handling writes to. Whoever had the wakeup
+ * descriptor before wants to know as well. */
+static void drain_wakeup(struct mood_loop *l)
 {
-    struct mood_loop *l = io->data;
     char bytes[256];
     ssize_t n;
 
-    (void)ev;
-    (void)revents;
-    while ((n = read(io->fd, bytes, sizeof bytes)) > 0)
-        /* Whoever had the wakeup descriptor before wants to know as well. */
+    while ((n = read(l->wakeup.fd, bytes, sizeof bytes)) > 0)
         if (l->wakeup_previous >= 0 &&
             write(l->wakeup_previous, bytes, (size_t)n) < 0)
             break;
+}
+
+static void on_wakeup(struct ev_loop *ev, ev_io *io, int revents)
+{
+    struct mood_loop *l = io->data;
+
+    (void)ev;
+    (void)revents;
+    drain_wakeup(l);
     l->signalled = 1;
 }
 
@@ -621,15 +643,19 @@ static int mood_loop_open(struct mood_loop *l, int id, unsigned int flags)
     l->wakeup_previous = -1;
     l->forgotten = -1;
     error = make_room(l, 1);
-    if (error)
+    if (error) {
+        free_room(l);
         return error;
+    }
     /* libev tries these first whenever they are among others. */
     if (flags & EVBACKEND_MASK & ~experimental & ev_supported_backends())
         l->ev = ev_loop_new(flags & ~experimental);
     if (!l->ev)
         l->ev = ev_loop_new(flags);
-    if (!l->ev)
+    if (!l->ev) {
+        free_room(l);
         return MOOD_CLOSED;
+    }
     ev_set_syserr_cb(on_syserr);
     pthread_mutex_init(&l->lock, NULL);
     ev_set_userdata(l->ev, l);
@@ -732,14 +758,7 @@ static int mood_loop_destroy(struct mood_loop *l)
     l->ev = NULL;
     pthread_mutex_unlock(&l->lock);
     ev_loop_destroy(ev);
-    l->count = l->nretired = l->room = 0;
-    free(l->events);
-    free(l->ready);
-    free(l->retired);
-    free(l->retiring);
-    free(l->held);
-    l->events = l->retired = NULL;
-    l->ready = l->held = NULL;
+    free_room(l);
     return 0;
 }
 
@@ -756,6 +775,16 @@ static int refusal(const struct mood_loop *l)
             return refusal_;                                                   \
     } while (0)
 
+/* Does another thread run the loop? Not if that one waits, in Loop.callback, for
+ * this one to invoke what is pending. */
+static int is_elsewhere(const struct mood_loop *l)
+{
+    pthread_t me = pthread_self();
+
+    return l->running && !pthread_equal(l->runner, me) &&
+           !(l->invoking && pthread_equal(l->invoker, me));
+}
+
 /* Run the loop. `wakeup` and `previous` are for mood_wakeup, or -1. */
 static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
 {
@@ -766,12 +795,12 @@ static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
     REFUSE(l);
     /* Here and not in Python, where an interrupt can come between any two steps. */
     pthread_mutex_lock(&l->lock);
-    if (l->running && !pthread_equal(l->runner, pthread_self())) {
+    if (is_elsewhere(l)) {
         pthread_mutex_unlock(&l->lock);
         return MOOD_ELSEWHERE;
     }
-    l->running++;
-    l->runner = pthread_self();
+    if (!l->running++)
+        l->runner = pthread_self();
     pthread_mutex_unlock(&l->lock);
 
     result = listen_for_knocks(l);
@@ -788,6 +817,9 @@ static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
         collecting = NULL;
         errno = 0;
         result = ev_run(l->ev, flags) != 0;
+        if (wakeup >= 0 && l->wakeup_active)
+            /* What came after the last poll. */
+            drain_wakeup(l);
         running = outer;
         collecting = outer_collecting;
     }
@@ -797,7 +829,6 @@ static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
     return result;
 }
 
-/* Does another thread run the loop? */
 static int mood_elsewhere(struct mood_loop *l)
 {
     int result;
@@ -805,17 +836,25 @@ static int mood_elsewhere(struct mood_loop *l)
     if (!l->ev)
         return 0;
     pthread_mutex_lock(&l->lock);
-    result = l->running && !pthread_equal(l->runner, pthread_self());
+    result = is_elsewhere(l);
     pthread_mutex_unlock(&l->lock);
     return result;
 }
 
 static int mood_invoke(struct mood_loop *l)
 {
+    pthread_t outer = l->invoker;
+
     REFUSE(l);
+    pthread_mutex_lock(&l->lock);
     l->invoking++;
+    l->invoker = pthread_self();
+    pthread_mutex_unlock(&l->lock);
     invoke(l);
+    pthread_mutex_lock(&l->lock);
     l->invoking--;
+    l->invoker = outer;
+    pthread_mutex_unlock(&l->lock);
     return 0;
 }
 
@@ -856,16 +895,22 @@ static int mood_fork(struct mood_loop *l)
     return 0;
 }
 
-/* In the child of a fork: locks may have been held by threads that are gone. */
-static void mood_after_fork(struct mood_loop *l)
+/* In the child of a fork: locks may have been held by threads that are gone. 1 if
+ * one of these was running the loop. */
+static int mood_after_fork(struct mood_loop *l)
 {
     pthread_mutex_init(&process_lock, NULL);
     if (l->ev) {
         pthread_mutex_init(&l->lock, NULL);
         ev_loop_fork(l->ev);
-        if (l->running && !pthread_equal(l->runner, pthread_self()))
-            l->running = 0;
+        if (l->running && !pthread_equal(l->runner, pthread_self())) {
+            /* That thread is not here, and will not return from libev. */
+            l->running = l->invoking = l->collecting = 0;
+            l->lost = (int)ev_depth(l->ev);
+            return 1;
+        }
     }
+    return 0;
 }
 
 static double mood_now(struct mood_loop *l) { return l->ev ? ev_now(l->ev) : -1.; }
@@ -913,10 +958,10 @@ static int mood_unref(struct mood_loop *l)
     int references_left;
 
     REFUSE(l);
-    references_left = l->balance - l->unkept + mood_active_count(l);
+    references_left = l->balance - l->unkept;
     for (int slot = 2; slot < l->room; slot++)
-        if (l->held[slot] && l->held[slot]->type == MOOD_TYPE_cleanup)
-            references_left -= ev_is_active(watcher_ev(l->held[slot])) != 0;
+        if (l->held[slot] && ev_is_active(watcher_ev(l->held[slot])))
+            references_left += references(l->held[slot]);
     if (references_left <= 0)
         return MOOD_UNBALANCED;
     l->balance--;
@@ -943,7 +988,7 @@ static unsigned int mood_iteration(struct mood_loop *l)
 
 static unsigned int mood_depth(struct mood_loop *l)
 {
-    return l->ev ? ev_depth(l->ev) : 0;
+    return l->ev ? ev_depth(l->ev) - (unsigned int)l->lost : 0;
 }
 
 /* libev hands a timeout to the kernel as milliseconds in an int. */
@@ -1007,7 +1052,7 @@ static int mood_feed_signal_event(struct mood_loop *l, int signum)
  * updates"). */
 static void freshen(struct mood_loop *l)
 {
-    if (!ev_depth(l->ev) && !l->suspended)
+    if (!mood_depth(l) && !l->suspended)
         ev_now_update(l->ev);
 }
 
@@ -1053,9 +1098,6 @@ static int mood_start(void *p, int slot)
     default:
         types[w->type].start(l->ev, evw);
     }
-    if (w->type == MOOD_TYPE_embed)
-        for (int i = EMBED_EXTRAS; i--;)
-            ev_unref(l->ev);
     if (error) {
         if (is_idle(w))
             let_go(w);
@@ -1081,9 +1123,6 @@ static int mood_stop(void *p)
     forget(w);
     if (ev_is_active(evw)) {
         rekeep(w);
-        if (w->type == MOOD_TYPE_embed)
-            for (int i = EMBED_EXTRAS; i--;)
-                ev_ref(l->ev);
         if (w->type == MOOD_TYPE_signal)
             detach_signal(l, &((struct mood_signal *)w)->ev);
         else

@@ -74,11 +74,13 @@ struct mood_loop {
     int balance; /* of ref() and unref() */
     int syserr;  /* errno of a system call that libev gave up */
     int errnum;  /* errno when libev last invoked pending events */
-    int unkept;  /* watchers for which ev_unref was called */
+    int unkept;  /* references of watchers that ev_unref was called for */
 
     int running;      /* nested runs that Python has called */
     pthread_t runner; /* the thread of these */
+    int lost;         /* runs of a thread that a fork left behind */
     int invoking;     /* nested invocations that Python has called */
+    pthread_t invoker;
 
     int has_pipe;           /* libev's wake-up pipe is there: async_send may be */
     struct mood_async knock; /* wakes the loop from any thread */

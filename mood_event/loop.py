@@ -721,7 +721,9 @@ class Loop:
 
     def _after_fork(self) -> None:
         """In the child: what was shared with the parent is not any more."""
-        lib.mood_after_fork(self._c)
+        queue = self._queue
+        if lib.mood_after_fork(self._c):
+            queue.spill(queue.position())
         if self._wakeup is not None:
             old, self._wakeup = self._wakeup, _nonblocking_pipe()
             reader, writer = self._wakeup
@@ -1167,7 +1169,9 @@ if sys.flags.dev_mode:
         (
             "stop",
             "reset",
+            "now",
             "update",
+            "verify",
             "suspend",
             "resume",
             "ref",

@@ -1395,7 +1395,9 @@ class Embed(Watcher, kind="embed"):
     """Embeds a loop in another: its events are delivered while the other runs.
 
     The embedded loop's backend must be one of `embeddable_backends()`. Timers of
-    the embedded loop do not wake the other one: only descriptors do.
+    the embedded loop do not wake the other one: only descriptors do. libev counts an
+    active Embed as four references, so use `keepalive`, not `Loop.unref`, for one
+    that is not to keep the loop running.
     """
 
     __slots__ = ("_other",)

@@ -119,6 +119,8 @@ def fork(watcher, revents):
     role = "parent" if pid else "child"
     if not pid:
         {reset or "pass"}
+    # The pipes are both processes'; each leaves one to the other.
+    watchers.pop("child" if pid else "parent").stop()
     os.write(writers[role], b"x")
 
 def read(watcher, revents):
@@ -130,10 +132,11 @@ def end(watcher, revents):
     loop.stop()
 
 loop = Loop({flags} | {backend})
-writers = dict()
+writers, watchers = dict(), dict()
 for name in ("parent", "child"):
     reader, writers[name] = os.pipe()
-    loop.io(reader, EV_READ, read, name).start()
+    watchers[name] = loop.io(reader, EV_READ, read, name)
+    watchers[name].start()
 loop.timer(0.001, 0.0, fork).start()
 assert loop.start() is True
 loop.close()
@@ -287,41 +290,43 @@ run_until(loop, (pid, 5))
 def test_fork_in_a_run_leaves_python_handlers_to_each_process(run, signum):
     run(
         f"""
+class Interrupted(BaseException):
+    pass
+
 def handler(signum, frame):
-    raise KeyboardInterrupt
+    raise Interrupted
 
 def fork(watcher, revents):
     global pid
-    pid = os.fork()
     watcher.stop()
+    pid = os.fork()
     if not pid:
-        os.kill(os.getpid(), signal.{signum})
+        # The next iteration is to block.
+        os.write(writers[0], b"x")
+    else:
+        loop.timer(0.0, 0.0, parent).start()
+
+def parent(watcher, revents):
+    os.read(readers[0], 1)
+    os.kill(pid, signal.{signum})
+    wait(pid)
+    loop.stop()
 
 signal.signal(signal.{signum}, handler)
+readers, writers = zip(os.pipe(), os.pipe())
 loop = Loop()
-# Two runs: the descriptor that wakes it is from before.
-loop.timer(0.0, 0.0, note).start()
-loop.start()
 loop.timer(1e4, 0.0, note).start()
-loop.prepare(fork).start()
-waiting = loop.async_(lambda *arguments: loop.stop())
-waiting.start()
-pid = None
+loop.timer(0.0, 0.0, fork).start()
 try:
-    if pid is None:
-        loop.call_soon_threadsafe(lambda: pid and (wait(pid), loop.stop()))
-        loop.check(lambda *arguments: pid and (wait(pid), loop.stop())).start()
-        # What ends the check's waiting is the child's end, not its signal.
-        loop.idle(lambda *arguments: pid and None).start()
-        assert loop.start() is True
-except KeyboardInterrupt:
+    assert loop.start() is True
+except Interrupted:
     assert pid == 0
     os._exit(0)
 assert pid
+loop.timer(0.0, 0.0, lambda *arguments: os.kill(os.getpid(), signal.{signum})).start()
 try:
-    os.kill(os.getpid(), signal.{signum})
     loop.start()
-except KeyboardInterrupt:
+except Interrupted:
     pass
 else:
     raise AssertionError
