@@ -212,9 +212,10 @@ class Loop:
                 "Loop.start: flags must be 0, EVRUN_NOWAIT or EVRUN_ONCE, "
                 f"got {flags:#x}"
             )
-        queue = self._queue
         active = self._run("Loop.start", flags)
-        exc = queue.take_kept()
+        # Not by raise_kept: before CPython 3.11, and on PyPy, its frame would stay
+        # in the traceback.
+        exc = self._queue.take_kept()
         if exc is not None:
             try:
                 raise exc
@@ -292,20 +293,10 @@ class Loop:
 
         libev: ev_invoke_pending
         """
-        queue = self._queue
         error = lib.mood_invoke(self._c)
         if error:
             raise refused("Loop.invoke", error)
-        # What ended a run that this is not part of is for that run to raise.
-        exc = queue.take_kept()
-        if exc is not None:
-            try:
-                raise exc
-            except BaseException:
-                trim(exc)
-                raise
-            finally:
-                del exc
+        self._queue.raise_kept()
 
     def close(self) -> None:
         """Call the Cleanup watchers, stop all watchers, and free the loop.
