@@ -5,6 +5,7 @@ blocks in test_threads.py, forks in test_fork.py.
 """
 
 import copy
+import errno
 import gc
 import inspect
 import os
@@ -42,6 +43,7 @@ from mood_event import (
     EVRUN_ONCE,
     Error,
     Loop,
+    _dispatch,
     fatal,
 )
 
@@ -223,6 +225,24 @@ def test_constructor_reads_libev_flags(monkeypatch):
         assert loop.backend == EVBACKEND_POLL
 
 
+def test_constructor_raises_what_the_system_refuses(monkeypatch):
+    class NoMemory:
+        """The compiled functions, but that there is no memory for a loop."""
+
+        def __getattr__(self, name):
+            return getattr(lib, name)
+
+        @staticmethod
+        def mood_loop_open(*arguments):
+            return -errno.ENOMEM
+
+    lib = _dispatch.lib
+    monkeypatch.setattr(_dispatch, "lib", NoMemory())
+    with pytest.raises(OSError, match="Loop: Cannot allocate memory") as caught:
+        Loop()
+    assert caught.value.errno == errno.ENOMEM
+
+
 @pytest.mark.parametrize(
     "flags",
     [
@@ -245,6 +265,41 @@ def test_constructor_takes_every_flag(flags, events):
 
 
 # -- start ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(
+    not mood_event.recommended_backends() & mood_event.EVBACKEND_EPOLL,
+    reason="epoll is Linux's",
+)
+def test_start_raises_what_libev_gives_up_on(run_script):
+    # libev's own answer to a system call that fails is to abort.
+    run_script(
+        """
+        import errno, os
+        from mood_event import EVBACKEND_EPOLL, EVRUN_NOWAIT, Loop
+
+        loop = Loop(EVBACKEND_EPOLL)
+        # What it opens later must not get the number.
+        loop.start(EVRUN_NOWAIT)
+        (fd,) = [
+            fd
+            for fd in range(100)
+            if os.path.exists(f"/proc/self/fd/{fd}")
+            and "eventpoll" in os.readlink(f"/proc/self/fd/{fd}")
+        ]
+        os.close(fd)
+        for _ in range(2):
+            try:
+                loop.start(EVRUN_NOWAIT)
+            except OSError as error:
+                assert error.errno == errno.EBADF, error
+                assert "Loop.start" in str(error)
+            else:
+                raise AssertionError
+        assert loop.depth == 0
+        loop.close()
+        """
+    )
 
 
 @pytest.mark.parametrize("flags", [0, EVRUN_NOWAIT, EVRUN_ONCE])

@@ -10,6 +10,7 @@ import pytest
 
 import mood_event
 from mood_event import (
+    EV_CLEANUP,
     EV_CUSTOM,
     EV_PERIODIC,
     EVRUN_NOWAIT,
@@ -349,6 +350,14 @@ def test_scheduler_can_be_replaced(loop):
     assert watcher.at == pytest.approx(loop.now() + 1e4)
 
 
+def test_scheduler_takes_the_keyword_of_mood_event(loop):
+    watcher = Scheduler(reschedule=later, loop=loop, data="data")
+    assert (watcher.scheduler, watcher.data) == (later, "data")
+    for keywords in ({"reschedule": later, "scheduler": later}, {"reshedule": later}):
+        with pytest.raises(TypeError):
+            Scheduler(loop=loop, **keywords)
+
+
 @pytest.mark.parametrize("bad", [None, 5, "later", 1e12])
 def test_scheduler_must_be_callable(loop, bad):
     watcher = loop.scheduler(later)
@@ -512,6 +521,54 @@ def test_scheduler_that_is_fatal_later_is_raised_by_start(
     assert caught.value is result
     assert (unraisable, watcher.active) == ([], False)
     assert seen == [(watcher, EV_PERIODIC)]
+
+
+@pytest.mark.parametrize("decorate", [fatal, lambda callback: callback])
+def test_scheduler_that_fails_in_resume_is_stopped_by_the_next_run(
+    loop, unraisable, decorate
+):
+    # libev asks anew after a suspension, outside of any run.
+    def schedule(watcher, now):
+        asked.append(now)
+        if len(asked) == 2:
+            raise ZeroDivisionError
+        return now + 1e4
+
+    asked = []
+    watcher = loop.scheduler(decorate(schedule))
+    watcher.start()
+    loop.suspend()
+    loop.resume()
+    assert len(asked) == 2
+    if decorate is fatal:
+        with pytest.raises(ZeroDivisionError):
+            loop.start()
+    with pytest.warns(RuntimeWarning, match="stopped"):
+        assert loop.start() is False
+    assert not watcher.active
+    assert len(unraisable) == (decorate is not fatal)
+
+
+def test_scheduler_must_not_close_the_loop_nor_half_of_it(loop, events):
+    seen, callback = events
+
+    def schedule(watcher, now):
+        with pytest.raises(Error, match="Scheduler"):
+            loop.close()
+        return now + 1e4
+
+    cleanup, fed = loop.cleanup(callback), loop.fork(callback)
+    cleanup.start()
+    fed.feed(EV_CUSTOM)
+    timer = loop.timer(1e4, 0.0, ignore)
+    timer.start()
+    watcher = loop.scheduler(schedule)
+    watcher.start()
+    assert (watcher.active, timer.active, cleanup.active) == (True, True, True)
+    loop.start(EVRUN_NOWAIT)
+    assert seen == [(fed, EV_CUSTOM)]
+    loop.close()
+    assert seen[1:] == [(cleanup, EV_CLEANUP)]
 
 
 @pytest.mark.parametrize("running", [False, True])

@@ -17,25 +17,30 @@ def ignore(*arguments):
     pass
 
 def blocking(loop, function):
-    '''Have another thread call the function, once per call of `arm`, when the loop is
-    about to block.'''
+    '''Have another thread call the function, once per call of `arm`, when the loop
+    blocks in the main thread.'''
     reader, writer = os.pipe()
-    armed = []
+    main = threading.main_thread().ident
 
     def serve():
         while os.read(reader, 1):
+            # Until the main thread has left the callback for C, where it blocks.
+            while not in_c(sys._current_frames()[main]):
+                time.sleep(0)
             function()
 
+    def in_c(frame):
+        return os.path.basename(frame.f_code.co_filename) == "loop.py"
+
     def prepare(watcher, revents):
-        if armed:
-            armed.pop()
-            os.write(writer, b"x")
+        # No Python runs in the loop from here on, unless it is woken.
+        watcher.stop()
+        os.write(writer, b"x")
 
     thread = threading.Thread(target=serve)
     thread.daemon = True
     thread.start()
-    loop.prepare(prepare).start()
-    return lambda: armed.append(True)
+    return loop.prepare(prepare).start
 
 def kill(signum):
     os.kill(os.getpid(), signum)
@@ -274,6 +279,7 @@ def test_interrupts_without_any_watcher_but_a_reference(run):
     run(
         """
 with Loop() as loop:
+    loop.ref()
     arm = blocking(loop, lambda: kill(signal.SIGINT))
     arm()
     try:
@@ -483,6 +489,31 @@ with Loop() as loop:
     thread.start()
     thread.join()
 assert signal.set_wakeup_fd(-1) == -1
+"""
+    )
+
+
+def test_wakeup_descriptor_left_behind_by_an_interrupt_is_mended(run):
+    # As an interrupt between the end of the run and the restoration leaves it.
+    run(
+        """
+def look(watcher, revents):
+    seen.append(signal.set_wakeup_fd(-1))
+    signal.set_wakeup_fd(seen[-1])
+
+seen = []
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+signal.set_wakeup_fd(writer)
+with Loop() as loop:
+    for _ in range(2):
+        loop.timer(0.0, 0.0, look).start()
+        loop.start()
+        signal.set_wakeup_fd(seen[-1])
+    loop.timer(0.0, 0.0, ignore).start()
+    loop.start()
+    assert signal.set_wakeup_fd(-1) == writer
+assert seen[0] == seen[1] != writer
 """
     )
 
