@@ -1349,7 +1349,9 @@ class Stat(Watcher, kind="stat"):
         extra = dict(zip(names, values[10:13]))
         for name, second, nanosecond in zip("amc", seconds, values[13:]):
             extra[f"st_{name}time"] = second
-            if sys.implementation.name == "pypy":
+            if (
+                sys.implementation.name == "pypy"
+            ):  # pragma: no cover: measured on CPython
                 # There the attribute is computed, from seconds and this.
                 extra[f"nsec_{name}time"] = nanosecond % 1_000_000_000
             else:

@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import sys
+import types
 from typing import Any, Callable
 
 import pytest
@@ -24,8 +25,10 @@ from mood_event import (
     EVRUN_NOWAIT,
     Error,
     Loop,
+    _dispatch,
     fatal,
 )
+from mood_event._ffi import lib
 
 pytestmark = pytest.mark.core
 
@@ -748,3 +751,83 @@ print(interrupts)
 def test_interrupts_lose_no_event_and_repeat_none(run_script: Any, count: int) -> None:
     result = run_script(INTERRUPTS, str(count), "1.0")
     assert int(result.stdout) >= 20
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_event_whose_callback_was_not_reached_comes_again(
+    make_batch: Any, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    # As if the interrupt had come between fetching the event and calling back.
+    names = [str(number) for number in range(count)]
+    batch = make_batch(*names)
+
+    def interrupt() -> None:
+        batch.actions.clear()
+        raise KeyboardInterrupt
+
+    batch.actions["0"] = interrupt
+    monkeypatch.setattr(_dispatch, "_was_called", lambda trace: False)
+    with pytest.raises(KeyboardInterrupt):
+        batch.loop.start()
+    assert batch.loop.pending == count
+    batch.loop.start(EVRUN_NOWAIT)
+    assert batch.order == ["0", *names]
+
+
+def trace_at(function: Any, at: int, callee: Any = None) -> Any:
+    """What a traceback has, of a function that was interrupted."""
+    frame = types.SimpleNamespace(f_code=function.__code__)
+    return types.SimpleNamespace(tb_frame=frame, tb_lasti=at, tb_next=callee)
+
+
+def handler(signum: int, frame: Any) -> None:
+    """A handler of a signal."""
+
+
+@pytest.mark.parametrize("noted_before", [False, True])
+@pytest.mark.parametrize("function", [_dispatch.mood_on_batch, _dispatch.mood_on_event])
+def test_where_an_interrupt_came_tells_what_was_called(
+    monkeypatch: pytest.MonkeyPatch, function: Any, noted_before: bool
+) -> None:
+    monkeypatch.setattr(_dispatch, "_NOTED_BEFORE", noted_before)
+    fetch, call = _dispatch._window(function.__code__)
+    assert fetch < call
+    was_called = _dispatch._was_called
+
+    assert was_called(trace_at(function, call + 2))
+    assert not was_called(trace_at(function, call - 2))
+    # CPython notes what it has done, PyPy what it is about to do.
+    assert was_called(trace_at(function, call)) is not noted_before
+    assert was_called(trace_at(function, fetch)) is noted_before
+    assert not was_called(trace_at(function, call, trace_at(handler, -2)))
+    code = handler.__code__.co_code
+    last = len(code) - 2
+    assert was_called(trace_at(function, call, trace_at(handler, last)))
+    previous = signal.signal(signal.SIGUSR1, handler)
+    try:
+        called = was_called(trace_at(function, call, trace_at(handler, last)))
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert called is not noted_before
+
+
+def test_slot_that_an_interrupt_left_behind_is_freed(loop: Loop) -> None:
+    queue = loop._queue
+    watchers = [loop.prepare(lambda watcher, revents: None) for _ in range(3)]
+    for watcher in watchers:
+        watcher.start()
+    # Interrupted in release, and before it.
+    for watcher in watchers[:2]:
+        assert lib.mood_stop(watcher._ptr) == 0
+    watchers[0]._slot = 0
+    queue.sweep()
+    assert [watcher in queue.held for watcher in watchers] == [False, False, True]
+    for watcher in watchers:
+        watcher.start()
+    assert all(watcher in queue.held for watcher in watchers)
+
+
+def test_error_without_a_traceback_is_reported(unraisable: list[Any]) -> None:
+    error = TypeError("from cffi")
+    _dispatch._interrupted(TypeError, error, None)
+    assert [args.exc_value for args in unraisable] == [error]
