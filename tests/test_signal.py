@@ -184,7 +184,8 @@ def test_signal_flags_deliver_and_restore_the_mask(flags, blocked, handle, event
                     # The program's mask is its own: it may want to fetch them.
                     feed_signal(signal.SIGUSR1)
                 else:
-                    kill(signal.SIGUSR1)
+                    # For this thread: one that is just ending has another mask.
+                    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
                 while not seen:
                     loop.start(EVRUN_NOWAIT)
                 assert seen.pop() == (watcher, EV_SIGNAL)
