@@ -28,6 +28,7 @@ of a watcher it uses `_callback`, `_slot` and `_ptr`.
 
 import dis
 import functools
+import itertools
 import operator
 import os
 import signal
@@ -247,10 +248,11 @@ class Queue:
         self.embeds: list[Any] = []
         self.calls: deque[Any] = deque()
         self.open = False
-        self.id = _register(self)
+        self.id = next(_numbers)
+        _queues[self.id] = weakref.ref(self)
         error = lib.mood_loop_open(self.c, self.id, flags)
         if error:
-            _queues[self.id] = None
+            del _queues[self.id]
             if error == lib.MOOD_CLOSED:
                 raise Error("could not create loop, bad 'flags'?")
             raise refused("Loop", error)
@@ -268,7 +270,7 @@ class Queue:
         self.open = False
         del self.held[2:]
         self.free.clear()
-        _queues[self.id] = None
+        del _queues[self.id]
 
     @property
     def entered(self) -> bool:
@@ -458,29 +460,19 @@ def _delivered(batch: list[int], rest: Iterator[int]) -> int:
     return (len(batch) - operator.length_hint(rest)) // 2
 
 
-# By number. Weak: a loop that nobody refers to is garbage.
-_queues: "list[Optional[weakref.ref[Queue]]]" = []
-
-
-def _register(queue: Queue) -> int:
-    reference = weakref.ref(queue)
-    for number, other in enumerate(_queues):
-        if other is None or other() is None:
-            _queues[number] = reference
-            return number
-    _queues.append(reference)
-    return len(_queues) - 1
+# By number, and weak: a loop that nobody refers to is garbage.
+_queues: dict[int, "weakref.ref[Queue]"] = {}
+_numbers = itertools.count()
 
 
 def living_queues() -> list[Queue]:
     """The queues of the loops that are open."""
-    queues = [reference() for reference in _queues if reference is not None]
+    queues = [reference() for reference in list(_queues.values())]
     return [queue for queue in queues if queue is not None]
 
 
 def _queue(number: int) -> Queue:
-    reference = _queues[number]
-    queue = None if reference is None else reference()
+    queue = _queues[number]()
     assert queue is not None, "a loop that is running is referred to"
     return queue
 
