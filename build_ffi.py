@@ -93,14 +93,16 @@ class WatcherRow(NamedTuple):
 
     def cdef(self) -> str:
         """What the row declares to cffi."""
+        struct = f"struct mood_{self.name} *"
+        more = f", {self.parameters}" if self.parameters else ""
         lines = [
             f"struct ev_{self.name} {{ {self.fields} ...; }};",
             f"struct mood_{self.name} {{ struct ev_{self.name} ev; ...; }};",
-            f"void mood_{self.name}_init(struct mood_{self.name} *, mood_loop *);",
+            f"int mood_{self.name}_make({struct}, mood_loop *, int slot, int priority"
+            f"{more});",
         ]
-        if self.parameters:
-            struct = f"struct mood_{self.name} *"
-            lines.append(f"int mood_{self.name}_set({struct}, {self.parameters});")
+        if more:
+            lines.append(f"int mood_{self.name}_set({struct}{more});")
         return "\n".join(lines)
 
 

@@ -47,6 +47,7 @@ struct mood_loop {
 
 int mood_loop_open(mood_loop *, int id, unsigned int flags);
 int mood_loop_destroy(mood_loop *);
+int mood_refusal(mood_loop *);
 int mood_run(mood_loop *, int flags, int wakeup, int previous);
 int mood_invoke(mood_loop *);
 void mood_break(mood_loop *, int how);
@@ -75,7 +76,8 @@ void mood_knock(mood_loop *);
 int mood_wakeup(mood_loop *, int fd, int previous);
 void mood_exit(void);
 
-/* A watcher: each of these takes the struct of any type. */
+/* A watcher: each of these takes the struct of any type, made or not, or NULL. */
+int mood_made(void *watcher);
 int mood_start(void *watcher, int slot);
 int mood_stop(void *watcher);
 int mood_active(void *watcher);
@@ -88,6 +90,7 @@ int mood_keepalive(void *watcher);
 int mood_set_keepalive(void *watcher, int keepalive);
 int mood_retirable(void *watcher);
 
+int mood_timer_again(struct mood_timer *);
 int mood_timer_reset(struct mood_timer *, int slot);
 double mood_timer_remaining(struct mood_timer *);
 int mood_periodic_set_scheduler(struct mood_periodic *);
@@ -123,6 +126,13 @@ int mood_debug(void);
 #define MOOD_PENDING ...
 #define MOOD_SILENT ...
 #define MOOD_ELSEWHERE ...
+#define MOOD_ACTIVE ...
+#define MOOD_UNMADE ...
+#define MOOD_UNHELD ...
+
+/* What else a function has to say that stops a watcher: bits. */
+#define MOOD_LET_GO ...
+#define MOOD_FORGOTTEN ...
 
 #define EV_NONE ...
 #define EV_READ ...

@@ -136,6 +136,10 @@ static const struct mood_type {
 #undef MOOD_WATCHER
 };
 
+/* Python makes a watcher's struct when it is first needed. An interrupt can leave
+ * one behind that is zeroed and no more. */
+static int is_made(const mood_watcher *w) { return w && w->loop; }
+
 static ev_watcher *watcher_ev(mood_watcher *w)
 {
     return (ev_watcher *)(void *)(w + 1);
@@ -177,16 +181,16 @@ static int is_ready(const mood_watcher *w)
 }
 
 /* Take a watcher out of the queue, so that it is not invoked for this event. */
-static void forget(mood_watcher *w)
+static int forget(mood_watcher *w)
 {
     struct mood_loop *l = w->loop;
 
-    l->forgotten = -1;
-    if (is_ready(w)) {
-        l->forgotten = w->ready;
-        l->ready[w->ready] = NULL;
-        l->events[2 * w->ready] = 0;
-    }
+    if (!is_ready(w))
+        return 0;
+    l->forgotten = w->ready;
+    l->ready[w->ready] = NULL;
+    l->events[2 * w->ready] = 0;
+    return MOOD_FORGOTTEN;
 }
 
 /* Give the queue from `position` on back to libev. Newest first: libev invokes
@@ -406,12 +410,13 @@ static int hold(mood_watcher *w, int slot)
     return error;
 }
 
-static void let_go(mood_watcher *w)
+static int let_go(mood_watcher *w)
 {
-    if (w->slot) {
-        w->loop->held[w->slot] = NULL;
-        w->slot = 0;
-    }
+    if (!w->slot)
+        return 0;
+    w->loop->held[w->slot] = NULL;
+    w->slot = 0;
+    return MOOD_LET_GO;
 }
 
 static int is_idle(mood_watcher *w)
@@ -426,9 +431,11 @@ static int mood_retirable(void *p)
 {
     mood_watcher *w = p;
 
-    if (w->loop->ev && !is_idle(w))
-        return 0;
-    let_go(w);
+    if (is_made(w)) {
+        if (w->loop->ev && !is_idle(w))
+            return 0;
+        let_go(w);
+    }
     return 1;
 }
 
@@ -762,17 +769,24 @@ static int mood_loop_destroy(struct mood_loop *l)
     return 0;
 }
 
-/* What may not happen to a loop now, or 0. */
-static int refusal(const struct mood_loop *l)
+/* Why nothing may be done to a loop now, or 0. */
+static int mood_refusal(struct mood_loop *l)
 {
     return !l->ev ? MOOD_CLOSED : l->rescheduling ? MOOD_RESCHEDULING : 0;
 }
 
 #define REFUSE(l)                                                              \
     do {                                                                       \
-        int refusal_ = refusal(l);                                             \
+        int refusal_ = mood_refusal(l);                                        \
         if (refusal_)                                                          \
             return refusal_;                                                   \
+    } while (0)
+
+#define REFUSE_WATCHER(w)                                                      \
+    do {                                                                       \
+        if (!is_made(w))                                                       \
+            return MOOD_UNMADE;                                                \
+        REFUSE((w)->loop);                                                     \
     } while (0)
 
 /* Does another thread run the loop? Not if that one waits, in Loop.callback, for
@@ -1028,21 +1042,50 @@ static int mood_feed_signal_event(struct mood_loop *l, int signum)
 
 /* -- a watcher ---------------------------------------------------------------------- */
 
+static int mood_start(void *p, int slot);
+
+static int mood_made(void *p) { return is_made(p); }
+
+/* Why the watcher cannot be started, whatever the state of its loop, or 0. */
+static int unfit(const mood_watcher *w)
+{
+    if (w->type == MOOD_TYPE_io &&
+        fcntl(((const struct mood_io *)w)->ev.fd, F_GETFD) < 0)
+        return -errno;
+    return 0;
+}
+
+/* make: initialise the struct, configure it and, with a slot, start it: one call
+ * for a watcher's way from Python to libev. */
 #define MOOD_WATCHER(name, event, params, args, ...)                           \
-    static void mood_##name##_init(struct mood_##name *w, struct mood_loop *l) \
+    static int mood_##name##_make(struct mood_##name *w, struct mood_loop *l,  \
+                                  int slot, int priority MOOD_MORE params)     \
     {                                                                          \
         memset(w, 0, sizeof *w);                                               \
         w->head.loop = l;                                                      \
         w->head.type = MOOD_TYPE_##name;                                       \
         w->head.keepalive = 1;                                                 \
         on_event_of(&w->head, &w->ev);                                         \
+        ev_set_priority(&w->ev, priority);                                     \
+        MOOD_CALL(ev_##name##_set, &w->ev MOOD_MORE args);                     \
+        return slot ? mood_start(w, slot) : 0;                                 \
     }                                                                          \
     __attribute__((unused)) static int mood_##name##_set(                      \
-        MOOD_AFTER(struct mood_##name *w, MOOD_UNPACK params))                 \
+        struct mood_##name *w MOOD_MORE params)                                \
     {                                                                          \
-        (void)w;                                                               \
-        MOOD_CALL(ev_##name##_set, MOOD_AFTER(&w->ev, MOOD_UNPACK args));      \
-        return 0;                                                              \
+        struct ev_##name before;                                               \
+        int error;                                                             \
+                                                                               \
+        if (!is_made(&w->head))                                                \
+            return MOOD_UNMADE;                                                \
+        if (ev_is_active(&w->ev))                                              \
+            return MOOD_ACTIVE;                                                \
+        before = w->ev;                                                        \
+        MOOD_CALL(ev_##name##_set, &w->ev MOOD_MORE args);                     \
+        error = unfit(&w->head);                                               \
+        if (error)                                                             \
+            w->ev = before;                                                    \
+        return error;                                                          \
     }
 #include "cdef.h"
 #undef MOOD_WATCHER
@@ -1059,18 +1102,17 @@ static void freshen(struct mood_loop *l)
 static int mood_start(void *p, int slot)
 {
     mood_watcher *w = p;
-    struct mood_loop *l = w->loop;
-    ev_watcher *evw = watcher_ev(w);
-    int error = 0;
+    struct mood_loop *l;
+    ev_watcher *evw;
+    int error;
 
-    REFUSE(l);
+    REFUSE_WATCHER(w);
+    l = w->loop;
+    evw = watcher_ev(w);
     if (ev_is_active(evw))
         return 0;
+    error = unfit(w);
     switch (w->type) {
-    case MOOD_TYPE_io:
-        if (fcntl(((struct mood_io *)w)->ev.fd, F_GETFD) < 0)
-            error = -errno;
-        break;
     case MOOD_TYPE_timer:
     case MOOD_TYPE_periodic:
         freshen(l);
@@ -1085,6 +1127,8 @@ static int mood_start(void *p, int slot)
         error = hold(w, slot);
     if (error)
         return error;
+    /* A timer that has ended, and whose event has not been collected. */
+    rekeep(w);
     switch (w->type) {
     case MOOD_TYPE_signal:
         error = attach_signal(l, &((struct mood_signal *)w)->ev);
@@ -1116,11 +1160,14 @@ static int mood_start(void *p, int slot)
 static int mood_stop(void *p)
 {
     mood_watcher *w = p;
-    struct mood_loop *l = w->loop;
-    ev_watcher *evw = watcher_ev(w);
+    struct mood_loop *l;
+    ev_watcher *evw;
+    int forgotten;
 
-    REFUSE(l);
-    forget(w);
+    REFUSE_WATCHER(w);
+    l = w->loop;
+    evw = watcher_ev(w);
+    forgotten = forget(w);
     if (ev_is_active(evw)) {
         rekeep(w);
         if (w->type == MOOD_TYPE_signal)
@@ -1133,35 +1180,36 @@ static int mood_stop(void *p)
         ev_clear_pending(l->ev, evw);
         rekeep(w);
     }
-    let_go(w);
-    return 0;
+    return forgotten | let_go(w);
 }
 
 static int mood_active(void *p)
 {
-    return ev_is_active(watcher_ev(p)) != 0;
+    return p && ev_is_active(watcher_ev(p));
 }
 
 static int mood_pending(void *p, int position)
 {
     mood_watcher *w = p;
 
-    return ev_is_pending(watcher_ev(w)) || (is_ready(w) && w->ready >= position);
+    return is_made(w) && (ev_is_pending(watcher_ev(w)) ||
+                          (is_ready(w) && w->ready >= position));
 }
 
 static int mood_clear(void *p, int position, int *revents)
 {
     mood_watcher *w = p;
-    struct mood_loop *l = w->loop;
+    struct mood_loop *l;
+    int forgotten = 0;
 
-    REFUSE(l);
-    l->forgotten = -1;
+    REFUSE_WATCHER(w);
+    l = w->loop;
     *revents = ev_clear_pending(l->ev, watcher_ev(w));
     if (is_ready(w) && w->ready >= position) {
         *revents |= l->events[2 * w->ready + 1];
-        forget(w);
+        forgotten = forget(w);
     }
-    return 0;
+    return forgotten | (is_idle(w) ? let_go(w) : 0);
 }
 
 static int mood_feed(void *p, int slot, int revents)
@@ -1169,7 +1217,7 @@ static int mood_feed(void *p, int slot, int revents)
     mood_watcher *w = p;
     int error;
 
-    REFUSE(w->loop);
+    REFUSE_WATCHER(w);
     error = hold(w, slot);
     if (!error) {
         settle(w->loop);
@@ -1184,7 +1232,9 @@ static int mood_set_priority(void *p, int priority, int position)
 {
     mood_watcher *w = p;
 
-    REFUSE(w->loop);
+    REFUSE_WATCHER(w);
+    if (ev_is_active(watcher_ev(w)))
+        return MOOD_ACTIVE;
     if (mood_pending(w, position))
         return MOOD_PENDING;
     ev_set_priority(watcher_ev(w), priority);
@@ -1197,7 +1247,7 @@ static int mood_set_keepalive(void *p, int keepalive)
 {
     mood_watcher *w = p;
 
-    REFUSE(w->loop);
+    REFUSE_WATCHER(w);
     w->keepalive = keepalive != 0;
     if (keepalive)
         rekeep(w);
@@ -1208,24 +1258,32 @@ static int mood_set_keepalive(void *p, int keepalive)
 
 static int mood_timer_reset(struct mood_timer *w, int slot)
 {
-    struct mood_loop *l = w->head.loop;
-    int error;
+    struct mood_loop *l;
+    int error, forgotten;
 
-    REFUSE(l);
+    REFUSE_WATCHER(&w->head);
+    l = w->head.loop;
     error = hold(&w->head, slot);
     if (error)
         return error;
-    forget(&w->head);
+    forgotten = forget(&w->head);
     freshen(l);
     ev_timer_again(l->ev, &w->ev);
     if (!ev_is_active(&w->ev)) {
         rekeep(&w->head);
-        let_go(&w->head);
-        return 1;
+        return forgotten | let_go(&w->head);
     }
     if (!w->head.keepalive && !w->head.unrefed)
         unkeep(&w->head);
-    return 0;
+    return forgotten;
+}
+
+/* The same for one that has a slot: most have. */
+static int mood_timer_again(struct mood_timer *w)
+{
+    if (!w || !w->head.slot)
+        return MOOD_UNHELD;
+    return mood_timer_reset(w, w->head.slot);
 }
 
 static double mood_timer_remaining(struct mood_timer *w)
@@ -1262,18 +1320,23 @@ static int mood_periodic_set_scheduler(struct mood_periodic *w)
 
 static int mood_periodic_reset(struct mood_periodic *w, int slot)
 {
-    REFUSE(w->head.loop);
-    if (ev_is_active(&w->ev)) {
-        /* Stopped and started by libev, which is what libev does. */
-        struct mood_loop *l = w->head.loop;
+    struct mood_loop *l;
+    int forgotten;
 
-        forget(&w->head);
-        freshen(l);
-        ev_periodic_again(l->ev, &w->ev);
-        return 0;
+    REFUSE_WATCHER(&w->head);
+    l = w->head.loop;
+    forgotten = forget(&w->head);
+    if (!ev_is_active(&w->ev)) {
+        int error;
+
+        ev_clear_pending(l->ev, &w->ev);
+        error = mood_start(w, slot);
+        return error ? error : forgotten;
     }
-    mood_stop(w);
-    return mood_start(w, slot);
+    /* Stopped and started by libev, which is what libev does. */
+    freshen(l);
+    ev_periodic_again(l->ev, &w->ev);
+    return forgotten;
 }
 
 /* Stop a Scheduler that has failed. An event that it is due stays. */

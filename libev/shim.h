@@ -6,8 +6,8 @@
 #ifndef MOOD_SHIM_H
 #define MOOD_SHIM_H
 
-#define MOOD_UNPACK(...) __VA_ARGS__
-#define MOOD_AFTER(first, ...) first __VA_OPT__(, ) __VA_ARGS__
+/* `f(first MOOD_MORE (a, b))` is f(first, a, b), and with () it is f(first). */
+#define MOOD_MORE(...) __VA_OPT__(, ) __VA_ARGS__
 #define MOOD_CALL(function, ...) function(__VA_ARGS__)
 
 typedef struct mood_loop mood_loop;
@@ -15,7 +15,7 @@ typedef struct mood_loop mood_loop;
 /* The head of a watcher. ev_watcher.data points to it, so that the shim gets
  * from an event to the loop and to the slot without asking Python. */
 typedef struct mood_watcher {
-    struct mood_loop *loop;
+    struct mood_loop *loop; /* NULL: not made yet */
     int slot;  /* where Python's table has the watcher; 0: in no table */
     int ready; /* where the loop's ready queue had it last */
     unsigned char type;
@@ -103,7 +103,16 @@ enum {
     MOOD_NOT_SUSPENDED = -5006,
     MOOD_PENDING = -5007,
     MOOD_SILENT = -5008,
-    MOOD_ELSEWHERE = -5009
+    MOOD_ELSEWHERE = -5009,
+    MOOD_ACTIVE = -5010,
+    MOOD_UNMADE = -5011,
+    MOOD_UNHELD = -5012
+};
+
+/* What else a function has to say that stops a watcher: bits. */
+enum {
+    MOOD_LET_GO = 1,   /* its slot is free */
+    MOOD_FORGOTTEN = 2 /* an event of it was in the ready queue: see `forgotten` */
 };
 
 #endif

@@ -26,23 +26,28 @@ Imported by watchers.py and loop.py. It knows neither Watcher nor Loop by import
 of a watcher it uses `_callback`, `_slot` and `_ptr`.
 """
 
-import dis
-import functools
+from __future__ import annotations
+
 import itertools
-import operator
 import os
-import signal
 import sys
-import traceback
-import weakref
-from collections import deque
-from collections.abc import Iterator
-from types import CodeType, FrameType, TracebackType
-from typing import Any, Callable, NamedTuple, Optional, TypeVar
+from _thread import allocate_lock
+from _weakref import ref
 
 from mood_event._ffi import ffi, lib
 from mood_event.constants import EVBREAK_ALL
 from mood_event.errors import Error
+
+# What is not needed to import the package is imported where it is used: typing, dis,
+# traceback and the like take several times as long as all of the package.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Iterator
+    from types import FrameType, TracebackType
+    from typing import Any, Callable, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., object])
 
 __all__ = [
     "Queue",
@@ -53,8 +58,6 @@ __all__ = [
     "trim",
     "watcher_error",
 ]
-
-F = TypeVar("F", bound=Callable[..., object])
 
 _unpack = ffi.unpack
 
@@ -70,6 +73,7 @@ _REFUSALS = {
     lib.MOOD_PENDING: "the watcher is pending",
     lib.MOOD_ELSEWHERE: "another thread runs the loop",
     lib.MOOD_SILENT: "no Async watcher was ever active on the loop",
+    lib.MOOD_ACTIVE: "the watcher is active",
 }
 
 
@@ -109,7 +113,9 @@ def fatal(callback: F) -> F:
     try:
         setattr(callback, _FATAL, True)
     except (AttributeError, TypeError):
-        wrapped: Any = functools.partial(callback)
+        from functools import partial
+
+        wrapped: Any = partial(callback)
         setattr(wrapped, _FATAL, True)
         return wrapped  # type: ignore[no-any-return]
     return callback
@@ -129,14 +135,15 @@ def trim(exc: BaseException) -> None:
         exc.__traceback__ = trace
 
 
-class UnraisableHookArgs(NamedTuple):
+class UnraisableHookArgs:
     """What `sys.unraisablehook` takes; CPython's own type cannot be made in Python."""
 
-    exc_type: type
-    exc_value: BaseException
-    exc_traceback: Optional[TracebackType]
-    err_msg: Optional[str]
-    object: object
+    def __init__(self, exc: BaseException, where: object) -> None:
+        self.exc_type = type(exc)
+        self.exc_value = exc
+        self.exc_traceback = exc.__traceback__
+        self.err_msg = None
+        self.object = where
 
 
 def report(exc: BaseException, where: object) -> None:
@@ -146,7 +153,7 @@ def report(exc: BaseException, where: object) -> None:
         exc: the exception, its traceback being the one to show.
         where: what raised it, a callback.
     """
-    args = UnraisableHookArgs(type(exc), exc, exc.__traceback__, None, where)
+    args = UnraisableHookArgs(exc, where)
     if sys.unraisablehook is sys.__unraisablehook__:
         _print_unraisable(args)
         return
@@ -154,20 +161,16 @@ def report(exc: BaseException, where: object) -> None:
         sys.unraisablehook(args)  # type: ignore[arg-type]
     except Exception as error:
         _print_unraisable(args)
-        _print_unraisable(
-            UnraisableHookArgs(
-                type(error), error, error.__traceback__, None, sys.unraisablehook
-            )
-        )
+        _print_unraisable(UnraisableHookArgs(error, sys.unraisablehook))
 
 
 def _print_unraisable(args: UnraisableHookArgs) -> None:
     """What the default hook prints, which takes CPython's own type alone."""
     if sys.stderr is None:
         return
-    lines = traceback.format_exception(
-        args.exc_type, args.exc_value, args.exc_traceback
-    )
+    from traceback import format_exception
+
+    lines = format_exception(args.exc_type, args.exc_value, args.exc_traceback)
     try:
         where = repr(args.object)
     except Exception:
@@ -207,7 +210,7 @@ class Queue:
         raising: the last one raised by a nested run: it stays fatal further out.
         failed: Schedulers to be stopped.
         embeds: the Embed watchers, of other loops, that were started on this one.
-        calls: what other threads want called.
+        calls: what other threads want called; None: they never have.
     """
 
     __slots__ = (
@@ -237,19 +240,21 @@ class Queue:
             OSError: out of memory.
         """
         self.c = ffi.new("struct mood_loop *")
-        self.loop = weakref.ref(loop)
+        self.loop = ref(loop)
+        if _was_called is None:
+            _expect_interrupts()
         self.held: list[Any] = [_Nobody(), self]
         self.free: list[int] = []
-        self.batch: Optional[list[int]] = None
-        self.rest: Optional[Iterator[int]] = None
-        self.kept: Optional[BaseException] = None
-        self.raising: Optional[BaseException] = None
+        self.batch: list[int] | None = None
+        self.rest: Iterator[int] | None = None
+        self.kept: BaseException | None = None
+        self.raising: BaseException | None = None
         self.failed: list[Any] = []
         self.embeds: list[Any] = []
-        self.calls: deque[Any] = deque()
+        self.calls: deque[Any] | None = None
         self.open = False
         self.id = next(_numbers)
-        _queues[self.id] = weakref.ref(self)
+        _queues[self.id] = ref(self)
         error = lib.mood_loop_open(self.c, self.id, flags)
         if error:
             del _queues[self.id]
@@ -330,9 +335,9 @@ class Queue:
 
     def forget(self) -> None:
         """Follow C in taking an event out of the batch."""
-        index = self.c.forgotten
-        if index >= 0 and self.batch is not None and 2 * index < len(self.batch):
-            self.batch[2 * index] = 0
+        index = 2 * self.c.forgotten
+        if self.rest is not None and self.batch is not None and index < len(self.batch):
+            self.batch[index] = 0
 
     def spill(self, position: int) -> None:
         """Give the batch back to libev from `position` on, and end it here."""
@@ -392,7 +397,7 @@ class Queue:
         self.c.broken = 1
         self.spill(self.position())
 
-    def take_kept(self) -> Optional[BaseException]:
+    def take_kept(self) -> BaseException | None:
         """The exception to raise, if there is one, which then is no longer kept."""
         exc = self.kept
         if not self.entered:
@@ -429,13 +434,24 @@ class Queue:
     def _callback(self, watcher: object, revents: int) -> None:
         """Slot 1: make the calls that are there now, in their order."""
         calls = self.calls
-        for _ in range(len(calls)):
-            callback, args = calls.popleft()
+        for _ in range(len(calls) if calls else 0):
+            callback, args = calls.popleft()  # type: ignore[union-attr]
             self.call(callback, *args)
             if self.kept is not None:
                 break
         if calls:
             lib.mood_knock(self.c)
+
+    def call_soon(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        """Have a run of the loop make a call. From any thread."""
+        if self.calls is None:
+            with _calls_lock:
+                if self.calls is None:
+                    from collections import deque
+
+                    self.calls = deque()
+        self.calls.append((callback, args))
+        lib.mood_knock(self.c)
 
     def call(self, callback: Callable[..., object], *args: object) -> None:
         """Call with the fate of exceptions that callbacks have."""
@@ -457,12 +473,16 @@ class Queue:
 
 def _delivered(batch: list[int], rest: Iterator[int]) -> int:
     """How many pairs of `batch` the iterator over it has given out."""
-    return (len(batch) - operator.length_hint(rest)) // 2
+    left: int = rest.__length_hint__()  # type: ignore[attr-defined]
+    return (len(batch) - left) // 2
 
 
 # By number, and weak: a loop that nobody refers to is garbage.
-_queues: dict[int, "weakref.ref[Queue]"] = {}
+_queues: dict[int, ref[Queue]] = {}
 _numbers = itertools.count()
+
+# For what threads may both be about to make.
+_calls_lock = allocate_lock()
 
 
 def living_queues() -> list[Queue]:
@@ -479,54 +499,19 @@ def _queue(number: int) -> Queue:
 
 # -- interrupts ---------------------------------------------------------------------
 
-# PyPy notes an instruction before it looks for signals, CPython afterwards.
-_NOTED_BEFORE = sys.implementation.name == "pypy"
+_was_called: Any = None
 
 
-@functools.cache
-def _window(code: CodeType) -> "tuple[int, int]":
-    """Where a dispatching function fetches an event, and where it calls for it."""
-    # Without a loop, there is one event, which C has fetched: at any time.
-    fetch, call = -sys.maxsize, -1
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "FOR_ITER":
-            fetch = instruction.offset
-        elif instruction.argval == "_callback":
-            call = -2
-        elif call == -2 and instruction.opname.startswith("CALL"):
-            call = instruction.offset
-    return fetch, call
+def _expect_interrupts() -> None:
+    """Import what an interrupt needs before there can be one: it takes long."""
+    global _was_called
+    from mood_event import _interrupts
 
-
-def _was_called(trace: TracebackType) -> bool:
-    """Whether the callback of the event that the frame had fetched was called.
-
-    CPython 3.9 and PyPy look for signals between any two instructions, the others
-    at the end of a call, at a jump backwards, and at the first instruction of a
-    function: of the callback, too, which has then not begun.
-    """
-    fetch, call = _window(trace.tb_frame.f_code)
-    at, callee = trace.tb_lasti, trace.tb_next
-    if at == call:
-        if _NOTED_BEFORE and (callee is None or _handles_signals(callee)):
-            return False
-        return callee is None or _has_begun(callee)
-    return at > call or at < fetch or (_NOTED_BEFORE and at == fetch)
-
-
-def _has_begun(callee: TracebackType) -> bool:
-    at = callee.tb_lasti
-    return at > 0 and dis.opname[callee.tb_frame.f_code.co_code[at]] != "RESUME"
-
-
-def _handles_signals(callee: TracebackType) -> bool:
-    code = callee.tb_frame.f_code
-    handlers = map(signal.getsignal, signal.valid_signals())
-    return any(getattr(handler, "__code__", None) is code for handler in handlers)
+    _was_called = _interrupts.was_called
 
 
 def _interrupted(
-    exc_type: type, exc: BaseException, trace: Optional[TracebackType]
+    exc_type: type, exc: BaseException, trace: TracebackType | None
 ) -> None:
     """cffi's onerror: something was raised in one of the functions below itself."""
     if trace is None:

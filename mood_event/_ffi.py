@@ -6,10 +6,14 @@ and not a crash later on. It must never import another module of the package but
 `_version`.
 """
 
-from importlib import import_module
-from typing import Any
+from __future__ import annotations
 
 from mood_event._version import __version__
+
+# See _dispatch.py: it takes long to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def refuse_subinterpreter() -> None:
@@ -20,7 +24,7 @@ def refuse_subinterpreter() -> None:
     """
     for name in ("_interpreters", "_xxsubinterpreters"):
         try:
-            interpreters: Any = import_module(name)
+            interpreters: Any = __import__(name)
         except ImportError:
             # Not this version's name for it; PyPy has neither.
             continue

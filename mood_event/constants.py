@@ -1,8 +1,13 @@
 """libev's constants: read from C, never retyped. Imported by every module."""
 
-from typing import Final
+from __future__ import annotations
 
 from mood_event._ffi import lib
+
+# See _dispatch.py: it takes long to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = [
     "EVBACKEND_ALL",

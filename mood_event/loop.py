@@ -6,16 +6,12 @@ says to a loop, and what a loop does to the process while it runs: the wakeup
 descriptor for signals, the thread that owns it, forks, and the end.
 """
 
+from __future__ import annotations
+
 import atexit
-import functools
-import operator
 import os
-import signal
 import sys
-import threading
-import warnings
 from _thread import get_ident
-from typing import TYPE_CHECKING, Any, Callable, Generic, Optional, TypeVar
 
 from mood_event import constants
 from mood_event._dispatch import Queue, living_queues, refused, trim
@@ -36,7 +32,6 @@ from mood_event.watchers import (
     Child,
     Cleanup,
     Embed,
-    FileDescriptor,
     Fork,
     Idle,
     Io,
@@ -47,14 +42,26 @@ from mood_event.watchers import (
     Stat,
     Timer,
     Watcher,
+    check_open,
     check_thread,
+    disguise,
     to_descriptor,
     to_events,
+    to_index,
     to_int,
     to_interval,
     to_seconds,
     to_signum,
 )
+
+# See _dispatch.py: these take long to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, TypeVar
+
+    from mood_event.watchers import FileDescriptor
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
 __all__ = [
     "Loop",
@@ -70,8 +77,6 @@ __all__ = [
     "time",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _run = lib.mood_run
 
 _BACKENDS = {
@@ -81,7 +86,7 @@ _BACKENDS = {
 }
 
 
-def backend_names(backends: int) -> "list[str]":
+def backend_names(backends: int) -> list[str]:
     """The names of a set of backends, "epoll" for EVBACKEND_EPOLL.
 
     Args:
@@ -106,7 +111,7 @@ class Loop:
     def __init__(
         self,
         flags: int = EVFLAG_AUTO,
-        callback: "Optional[Callable[[Any], object]]" = None,
+        callback: Callable[[Any], object] | None = None,
         data: Any = None,
         io_interval: float = 0.0,
         timeout_interval: float = 0.0,
@@ -142,7 +147,7 @@ class Loop:
         timeout_interval = to_interval(what, "timeout_interval", timeout_interval)
         self._queue = Queue(self, flags)
         self._c = self._queue.c
-        self._wakeup: Optional[tuple[int, int]] = None
+        self._wakeup: tuple[int, int] | None = None
         self._wakeup_installed = False
         self._previous_wakeup = -1
         self._data = data
@@ -178,7 +183,7 @@ class Loop:
             words.append(f"active={lib.mood_active_count(self._c)}")
         return f"<{' '.join(words)}>"
 
-    def __enter__(self) -> "Loop":
+    def __enter__(self) -> Loop:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -320,7 +325,7 @@ class Loop:
         if error is not None:
             raise error
 
-    def _clean_up(self) -> Optional[BaseException]:
+    def _clean_up(self) -> BaseException | None:
         """Call the Cleanup watchers; returns the first exception to raise."""
         queue = self._queue
         error = queue.take_kept()
@@ -352,12 +357,14 @@ class Loop:
         self._close_wakeup()
         _forget_default(self)
 
-    def __del__(self, _warn: Any = warnings.warn) -> None:
+    def __del__(self) -> None:
         queue = self.__dict__.get("_queue")
         # At the very end the system frees what is left, and Python has half gone.
         if queue is None or not queue.open or self._is_exiting:
             return
-        _warn(f"unclosed loop {self!r}", ResourceWarning, source=self)
+        from warnings import warn
+
+        warn(f"unclosed loop {self!r}", ResourceWarning, stacklevel=2, source=self)
         self._destroy()
 
     def reset(self) -> None:
@@ -499,9 +506,9 @@ class Loop:
 
     def once(
         self,
-        fd: Optional[FileDescriptor],
+        fd: FileDescriptor | None,
         events: int,
-        timeout: Optional[float],
+        timeout: float | None,
         callback: Callable[[int], object],
         /,
     ) -> None:
@@ -549,8 +556,7 @@ class Loop:
                 f"got {callback!r}"
             )
         self._check_open("call_soon_threadsafe")
-        self._queue.calls.append((callback, args))
-        lib.mood_knock(self._c)
+        self._queue.call_soon(callback, args)
 
     # -- attributes
 
@@ -569,7 +575,7 @@ class Loop:
         return self._callback
 
     @callback.setter
-    def callback(self, callback: Optional[Callable[[Any], object]]) -> None:
+    def callback(self, callback: Callable[[Any], object] | None) -> None:
         self._callback = _to_loop_callback(type(self).__name__, callback)
         self._c.has_callback = callback is not None
 
@@ -681,8 +687,12 @@ class Loop:
             The pipe's end for the loop to watch, and the wakeup descriptor that was
             there before; -1 and -1 where there is nothing to do, nor to be undone.
         """
-        if get_ident() != threading.main_thread().ident:
+        # Nobody has imported it: there are no other threads, or none it knows of.
+        threading = sys.modules.get("threading")
+        if threading is not None and get_ident() != threading.main_thread().ident:
             return -1, -1
+        import signal
+
         if self._wakeup_installed and self._c.running:
             return -1, -1
         if self._wakeup is None:
@@ -697,6 +707,8 @@ class Loop:
         return reader, previous
 
     def _remove_wakeup(self, previous: int) -> None:
+        import signal
+
         assert self._wakeup is not None
         self._wakeup_installed = False
         current = signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
@@ -719,6 +731,8 @@ class Loop:
             old, self._wakeup = self._wakeup, _nonblocking_pipe()
             reader, writer = self._wakeup
             if self._wakeup_installed:
+                import signal
+
                 signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
             lib.mood_wakeup(self._c, reader, -1)
             for fd in old:
@@ -756,7 +770,7 @@ class Loop:
         def scheduler(
             self,
             scheduler: Callable[[Scheduler, float], float],
-            callback: Optional[Callable[[Scheduler, int], object]] = None,
+            callback: Callable[[Scheduler, int], object] | None = None,
             data: Any = None,
             priority: int = 0,
             /,
@@ -780,7 +794,7 @@ class Loop:
         ) -> Child: ...
         def stat(
             self,
-            path: "str | bytes | os.PathLike[str] | os.PathLike[bytes]",
+            path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
             interval: float,
             callback: Callable[[Stat, int], object],
             data: Any = None,
@@ -810,8 +824,8 @@ class Loop:
         ) -> Check: ...
         def embed(
             self,
-            other: "Loop",
-            callback: Optional[Callable[[Embed, int], object]] = None,
+            other: Loop,
+            callback: Callable[[Embed, int], object] | None = None,
             data: Any = None,
             priority: int = 0,
             /,
@@ -839,41 +853,54 @@ class Loop:
         ) -> Async: ...
 
 
-def _factory(kind: str, cls: Any) -> Any:
-    """The factory method of a watcher type, with the signature that its class has.
+def _factory(cls: Any) -> str:
+    """The source of the factory method of a watcher type.
 
-    From source, as dataclasses do it, so that the interpreter checks arguments and
-    names them, and no time is lost on it.
+    It has the signature of its class, so that the interpreter checks arguments and
+    names them, and no time is lost on it: what dataclasses do.
     """
     init = getattr(cls.__init__, "__wrapped__", cls.__init__)
     names = init.__code__.co_varnames[1 : init.__code__.co_argcount]
-    defaults = init.__defaults__
-    required = len(names) - len(defaults)
+    required = len(names) - len(init.__defaults__)
     parameters = [
-        name if i < required else f"{name}=defaults[{i - required}]"
+        name if i < required else f"{name}={cls.__name__}_defaults[{i - required}]"
         for i, name in enumerate(names)
         if name != "loop"
     ]
     arguments = ["self" if name == "loop" else name for name in names]
-    scope: dict[str, Any] = {"cls": cls, "defaults": defaults}
-    exec(
+    # A watcher that has just been made says so: __init__ would take long to see it.
+    return (
         f"def factory(self, {', '.join(parameters)}, /):\n"
-        f"    return cls({', '.join(arguments)})\n",
-        scope,
+        f"    watcher = new({cls.__name__})\n"
+        f"    watcher._slot = 0\n"
+        f"    {cls.__name__}_init(watcher, {', '.join(arguments)})\n"
+        f"    return watcher\n"
+        f"{cls.__name__}_factory = factory\n"
     )
-    factory = scope["factory"]
-    factory.__name__ = kind
-    factory.__qualname__ = f"Loop.{kind}"
-    factory.__module__ = __name__
-    factory.__doc__ = (
-        f"Make {'an' if cls.__name__[0] in 'AEI' else 'a'} `{cls.__name__}` on this "
-        f"loop. Arguments and exceptions are those of the class."
-    )
-    return factory
 
 
-for _kind, _class in Watcher.kinds.items():
-    setattr(Loop, _kind, _factory(_kind, _class))
+def _add_factories(kinds: dict[str, Any]) -> None:
+    scope: dict[str, Any] = {"new": object.__new__}
+    for cls in kinds.values():
+        name = cls.__name__
+        init = getattr(cls.__init__, "__wrapped__", cls.__init__)
+        scope[name] = cls
+        scope[f"{name}_init"] = cls.__init__
+        scope[f"{name}_defaults"] = init.__defaults__
+    exec("".join(map(_factory, kinds.values())), scope)
+    for kind, cls in kinds.items():
+        factory = scope[f"{cls.__name__}_factory"]
+        factory.__name__ = kind
+        factory.__qualname__ = f"Loop.{kind}"
+        factory.__module__ = __name__
+        factory.__doc__ = (
+            f"Make {'an' if cls.__name__[0] in 'AEI' else 'a'} `{cls.__name__}` on "
+            f"this loop. Arguments and exceptions are those of the class."
+        )
+        setattr(Loop, kind, factory)
+
+
+_add_factories(Watcher.kinds)
 # The specification's name is a keyword in today's Python.
 Loop.async_ = Loop.__dict__["async"]  # type: ignore[method-assign]
 
@@ -884,9 +911,9 @@ class _Once:
     def __init__(
         self,
         loop: Loop,
-        fd: Optional[FileDescriptor],
+        fd: FileDescriptor | None,
         events: int,
-        timeout: Optional[float],
+        timeout: float | None,
         callback: Callable[[int], object],
     ) -> None:
         what = "Loop.once"
@@ -897,6 +924,7 @@ class _Once:
         watchers: list[Watcher] = []
         if fd is not None:
             fd = to_descriptor(what, fd)
+            check_open(what, fd)
             watchers.append(Io(fd, to_events(what, events), loop, self._invoked))
         if timeout is not None and to_seconds(what, "timeout", timeout) >= 0.0:
             watchers.append(Timer(timeout, 0.0, loop, self._invoked))
@@ -922,10 +950,7 @@ def _nonblocking_pipe() -> tuple[int, int]:
 
 
 def _to_flags(what: str, value: object) -> int:
-    try:
-        flags = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{what}: flags must be an int, got {value!r}") from None
+    flags = to_index(what, "flags", value)
     if not 0 <= flags < 2**32:
         raise OverflowError(f"{what}: flags must fit in a C unsigned int, got {flags}")
     return flags
@@ -954,7 +979,7 @@ class _DefaultLoop(Loop):
         return super().__repr__().replace("_DefaultLoop", "Loop", 1)
 
 
-_default: Optional[Loop] = None
+_default: Loop | None = None
 
 
 def _forget_default(loop: Loop) -> None:
@@ -963,14 +988,14 @@ def _forget_default(loop: Loop) -> None:
         _default = None
 
 
-class _Function(Generic[F]):
+class _Function:
     """A function that does not become a method when it is stored on a class.
 
     mood.event's functions are builtins, which do not, and programs use that.
     """
 
-    def __init__(self, function: F) -> None:
-        functools.update_wrapper(self, function)
+    def __init__(self, function: Any) -> None:
+        disguise(self, function)
         self._function = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -990,7 +1015,7 @@ fatal = _function(_fatal)
 @_function
 def default_loop(
     flags: int = EVFLAG_AUTO,
-    callback: Optional[Callable[[Loop], object]] = None,
+    callback: Callable[[Loop], object] | None = None,
     data: Any = None,
     io_interval: float = 0.0,
     timeout_interval: float = 0.0,
@@ -1024,7 +1049,9 @@ def default_loop(
         or debug
         or (flags, io_interval, timeout_interval) != (EVFLAG_AUTO, 0.0, 0.0)
     ):
-        warnings.warn(
+        from warnings import warn
+
+        warn(
             "default_loop: there is a default loop already, arguments are ignored",
             RuntimeWarning,
             stacklevel=3,
@@ -1062,7 +1089,9 @@ def sleep(interval: float, /) -> None:
     """
     interval = to_seconds("sleep", "interval", interval)
     if interval > 86400.0:
-        warnings.warn(
+        from warnings import warn
+
+        warn(
             f"sleep: interval is more than a day (86400.0), got {interval!r}",
             RuntimeWarning,
             stacklevel=3,

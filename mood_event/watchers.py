@@ -10,28 +10,38 @@ arguments are checked before anything changes, so a call that raises has done
 nothing.
 """
 
-import functools
-import operator
+from __future__ import annotations
+
 import os
-import signal
 import sys
-import warnings
-from math import isfinite
-from typing import (
-    Any,
-    Callable,
-    ClassVar,
-    NoReturn,
-    Optional,
-    Protocol,
-    TypeVar,
-    Union,
-)
 
 from mood_event._dispatch import Queue, fatal, refused, watcher_error
 from mood_event._ffi import ffi, lib
 from mood_event.constants import EV_ERROR, EV_MAXPRI, EV_MINPRI, EV_READ, EV_WRITE
 from mood_event.errors import Error
+
+# See _dispatch.py: these take long to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import (
+        Any,
+        Callable,
+        ClassVar,
+        NoReturn,
+        Protocol,
+        TypeVar,
+        Union,
+    )
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+    class HasFileno(Protocol):
+        """An object with a file descriptor."""
+
+        def fileno(self) -> int:
+            """The descriptor."""
+
+    FileDescriptor = Union[int, HasFileno]
 
 __all__ = [
     "Async",
@@ -51,35 +61,60 @@ __all__ = [
     "Watcher",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 INT_MAX = 2**31 - 1
 INT_MIN = -(2**31)
+_MAX = sys.float_info.max
+
+_MASKS = frozenset((EV_READ, EV_WRITE, EV_READ | EV_WRITE))
 
 # Below this libev's own arithmetic gives out (ev.pod, ev_periodic).
 _SHORTEST_INTERVAL = 1 / 8192
 
 
-class HasFileno(Protocol):
-    """An object with a file descriptor."""
-
-    def fileno(self) -> int:
-        """The descriptor."""
-
-
-FileDescriptor = Union[int, HasFileno]
-
 _new = ffi.new
+_NULL = ffi.NULL
 _start = lib.mood_start
 _stop = lib.mood_stop
 _is_active = lib.mood_active
 _is_pending = lib.mood_pending
-_feed = lib.mood_feed
-_timer_reset = lib.mood_timer_reset
+_LET_GO = lib.MOOD_LET_GO
+_FORGOTTEN = lib.MOOD_FORGOTTEN
+_UNMADE = lib.MOOD_UNMADE
+_UNHELD = lib.MOOD_UNHELD
+_io_make = lib.mood_io_make
+_io_set = lib.mood_io_set
+_timer_make = lib.mood_timer_make
+_timer_set = lib.mood_timer_set
+_timer_again = lib.mood_timer_again
 _async_send = lib.mood_async_send
 
 
+def disguise(wrapper: Any, function: Any) -> Any:
+    """functools.update_wrapper, which takes longer to import than all of this."""
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+        setattr(wrapper, name, getattr(function, name))
+    wrapper.__wrapped__ = function
+    return wrapper
+
+
 # -- checks ------------------------------------------------------------------------
+
+
+def to_index(what: str, name: str, value: Any) -> int:
+    """An int, from anything with `__index__`.
+
+    Raises:
+        TypeError: it has none.
+    """
+    if value.__class__ is int:
+        return value  # type: ignore[no-any-return]
+    from operator import index
+
+    try:
+        # Before CPython 3.10, index() leaves an instance of a subclass as it is.
+        return int(index(value))
+    except TypeError:
+        raise TypeError(f"{what}: {name} must be an int, got {value!r}") from None
 
 
 def to_int(what: str, name: str, value: object) -> int:
@@ -89,10 +124,7 @@ def to_int(what: str, name: str, value: object) -> int:
         TypeError: it has none.
         OverflowError: it is no C int.
     """
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{what}: {name} must be an int, got {value!r}") from None
+    number = to_index(what, name, value)
     if not INT_MIN <= number <= INT_MAX:
         raise OverflowError(f"{what}: {name} must fit in a C int, got {number}")
     return number
@@ -105,6 +137,10 @@ def to_seconds(what: str, name: str, value: Any) -> float:
         TypeError: it is no number.
         ValueError: it is NaN or infinite.
     """
+    if value.__class__ is float and -_MAX <= value <= _MAX:
+        return value  # type: ignore[no-any-return]
+    from math import isfinite
+
     try:
         finite = isfinite(value)
     except TypeError:
@@ -136,14 +172,15 @@ def to_callback(what: str, value: object) -> Any:
 
 
 def to_descriptor(what: str, value: Any) -> int:
-    """An open file descriptor, from an int or an object with `fileno()`.
+    """A file descriptor, from an int or an object with `fileno()`.
 
     Raises:
         TypeError: it is neither, or its `fileno()` gives no int.
         ValueError: it is negative.
         OverflowError: it is no C int.
-        OSError: it is not open.
     """
+    if value.__class__ is int and 0 <= value <= INT_MAX:
+        return value  # type: ignore[no-any-return]
     if not isinstance(value, int):
         fileno = getattr(value, "fileno", None)
         if fileno is None:
@@ -155,12 +192,15 @@ def to_descriptor(what: str, value: Any) -> int:
             raise TypeError(f"{what}: fileno() must return an int, got {value!r}")
     if value < 0:
         raise ValueError(f"{what}: fd must be >= 0, got {value!r}")
-    number = to_int(what, "fd", value)
+    return to_int(what, "fd", value)
+
+
+def check_open(what: str, fd: int) -> None:
+    """Raise OSError if a file descriptor is not open."""
     try:
-        os.get_inheritable(number)
+        os.get_inheritable(fd)
     except OSError as error:
-        raise OSError(error.errno, f"{what}: fd {number}: {error.strerror}") from None
-    return number
+        raise OSError(error.errno, f"{what}: fd {fd}: {error.strerror}") from None
 
 
 def to_events(what: str, value: object) -> int:
@@ -171,8 +211,10 @@ def to_events(what: str, value: object) -> int:
         ValueError: it is another mask.
         OverflowError: it is no C int.
     """
+    if value.__class__ is int and value in _MASKS:
+        return value  # type: ignore[return-value]
     events = to_int(what, "events", value)
-    if events not in (EV_READ, EV_WRITE, EV_READ | EV_WRITE):
+    if events not in _MASKS:
         raise ValueError(
             f"{what}: events must be EV_READ, EV_WRITE or EV_READ | EV_WRITE, "
             f"got {events:#x}"
@@ -187,10 +229,9 @@ def to_signum(what: str, value: object) -> int:
         TypeError: it is no int.
         ValueError: there is no such signal, or nobody can handle it.
     """
-    try:
-        signum = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{what}: signum must be an int, got {value!r}") from None
+    import signal
+
+    signum = to_index(what, "signum", value)
     if signum not in signal.valid_signals():
         raise ValueError(f"{what}: signum must be a valid signal, got {signum}")
     if signum in (signal.SIGKILL, signal.SIGSTOP):
@@ -217,26 +258,31 @@ class Watcher:
         "_callback",
         "_data",
         "_loop",
+        "_priority",
         "_ptr",
         "_queue",
         "_slot",
     )
 
-    kinds: ClassVar[dict[str, type["Watcher"]]] = {}
+    kinds: ClassVar[dict[str, type[Watcher]]] = {}
 
     _struct: ClassVar[Any]
-    _init_struct: ClassVar[Any]
+    _make_struct: ClassVar[Any]
     _set_struct: ClassVar[Any]
 
     _loop: Any
     _queue: Queue
     _callback: Any
     _data: Any
+    # For the struct, when that is made.
+    _priority: int
+    # libev's struct, with the shim's head: NULL until libev is to know the watcher.
     _ptr: Any
+    # 0 for one that is neither active nor pending.
     _slot: int
 
     def __init_subclass__(
-        cls, kind: Optional[str] = None, struct: Optional[str] = None, **kwargs: Any
+        cls, kind: str | None = None, struct: str | None = None, **kwargs: Any
     ) -> None:
         """Make a watcher type of a class with a `kind`, the name of its factory.
 
@@ -249,8 +295,9 @@ class Watcher:
             return
         struct = struct or kind
         Watcher.kinds[kind] = cls
-        cls._struct = ffi.typeof(f"struct mood_{struct} *")
-        cls._init_struct = getattr(lib, f"mood_{struct}_init")
+        # An array of one: one allocation, where a pointer to a struct is two.
+        cls._struct = ffi.typeof(f"struct mood_{struct}[1]")
+        cls._make_struct = getattr(lib, f"mood_{struct}_make")
         cls._set_struct = getattr(lib, f"mood_{struct}_set", None)
 
     def __init__(
@@ -279,44 +326,71 @@ class Watcher:
 
     def _configure(self, loop: Any, callback: Any, data: Any, priority: Any) -> None:
         """The part of `__init__` that all types share. It raises or does it all."""
-        what = type(self).__name__
-        callback = self._check_callback(what, callback)
-        queue = getattr(loop, "_queue", None)
-        if type(queue) is not Queue:
-            raise TypeError(f"{what}: loop must be a Loop, got {loop!r}")
+        if not callable(callback):
+            callback = self._check_callback(type(self).__name__, callback)
+        queue: Any = getattr(loop, "_queue", None)
+        if queue.__class__ is not Queue:
+            raise TypeError(f"{type(self).__name__}: loop must be a Loop, got {loop!r}")
         if not queue.open:
-            raise refused(what, lib.MOOD_CLOSED)
-        if priority.__class__ is not int or priority:
-            priority = _clamp(to_int(what, "priority", priority))
-        if self._is_initialised():
-            self._check_inactive("init")
-            if self.pending:
-                raise Error(f"{what}: cannot init a watcher while it is pending")
-        ptr = _new(self._struct)
-        self._init_struct(ptr, queue.c)
-        if priority:
-            lib.mood_set_priority(ptr, priority, 0)
+            raise refused(type(self).__name__, lib.MOOD_CLOSED)
+        if priority is not _NO_PRIORITY:
+            # By identity: 0.0 and "" are false as well.
+            priority = _clamp(to_int(type(self).__name__, "priority", priority))
+        if self._slot:
+            self._check_idle()
         self._loop = loop
         self._queue = queue
         self._callback = callback
         self._data = data
+        self._priority = priority
         self._slot = 0
-        self._ptr = ptr
+        self._ptr = _NULL
 
     @staticmethod
     def _check_callback(what: str, callback: object) -> Any:
         return to_callback(what, callback)
 
+    def _check_idle(self) -> None:
+        """Before `__init__` is done again: libev must not know the watcher."""
+        self._check_inactive("init")
+        if self.pending:
+            raise Error(
+                f"{type(self).__name__}: cannot init a watcher while it is pending"
+            )
+        self._release_if_idle()
+
     def _is_initialised(self) -> bool:
         try:
-            # Past __getattr__, which is slow.
+            # Past __getattr__.
             _ptr_of(self)
         except AttributeError:
             return False
         return True
 
-    def __getattr__(self, name: str) -> NoReturn:
+    # -- the struct
+
+    def _make(self, slot: int) -> int:
+        """Make the struct, and with a slot, start it. Returns what the shim does.
+
+        Types with parameters of their own hand these over as well.
+        """
+        self._ptr = ptr = _new(self._struct)
+        return self._make_struct(  # type: ignore[no-any-return]
+            ptr, self._queue.c, slot, self._priority
+        )
+
+    def _made(self) -> Any:
+        """The struct, made now if it was not."""
+        ptr = self._ptr
+        if not lib.mood_made(ptr):
+            self._make(0)
+            ptr = self._ptr
+        return ptr
+
+    def __getattr__(self, name: str) -> int:
         """Called for what is missing: also for what `__init__` should have set."""
+        if name == "_slot":
+            return 0
         if any(name in vars(base).get("__slots__", ()) for base in _bases(self)):
             raise Error(
                 f"{type(self).__name__}: the watcher is not initialised: "
@@ -338,7 +412,7 @@ class Watcher:
             words.append("not initialised")
         return f"<{' '.join(words)}>"
 
-    def _details(self) -> "list[str]":
+    def _details(self) -> list[str]:
         """What tells this watcher from others of its type, for `repr`."""
         return []
 
@@ -347,6 +421,13 @@ class Watcher:
             raise Error(
                 f"{type(self).__name__}: cannot {verb} a watcher while it is active"
             )
+
+    def _check_set(self, error: int) -> None:
+        """Raise what an error of `_set_struct` is; without a struct, it is none."""
+        if error == lib.MOOD_ACTIVE:
+            self._check_inactive("set")
+        if error != _UNMADE:
+            raise self._refused("set", error)
 
     def _refused(self, method: str, code: int) -> Exception:
         return refused(f"{type(self).__name__}.{method}", code)
@@ -364,7 +445,10 @@ class Watcher:
 
         libev: ev_TYPE_start
         """
-        error = _start(self._ptr, self._slot or self._queue.take(self))
+        slot = self._slot or self._queue.take(self)
+        error = _start(self._ptr, slot) if self._ptr is not _NULL else _UNMADE
+        if error == _UNMADE:
+            error = self._make(slot)
         if error:
             self._release_if_idle()
             raise self._refused("start", error)
@@ -377,23 +461,28 @@ class Watcher:
 
         libev: ev_TYPE_stop
         """
-        error = _stop(self._ptr)
-        if error:
-            raise self._refused("stop", error)
-        self._left()
+        result = _stop(self._ptr)
+        if result:
+            self._settle("stop", result)
 
-    def _left(self) -> None:
-        """C has stopped the watcher and let it go: do the same."""
+    def _settle(self, method: str, result: int) -> None:
+        """Do what the result of a shim function that can stop a watcher asks for."""
         queue = self._queue
-        if queue.rest is not None:
+        if result == _UNMADE:
+            # libev knows nothing of it.
+            result = lib.mood_refusal(queue.c) or _LET_GO
+        if result < 0:
+            raise self._refused(method, result)
+        if result & _FORGOTTEN:
             queue.forget()
-        if self._slot:
+        if result & _LET_GO and self._slot:
             queue.release(self)
 
     def _halt(self) -> None:
-        """Stop, whatever a subclass makes of `stop`."""
-        if not _stop(self._ptr):
-            self._left()
+        """Stop, whatever a subclass makes of `stop`, unless the loop is closed."""
+        result = _stop(self._ptr)
+        if result > 0:
+            self._settle("stop", result)
 
     def _release_if_idle(self) -> None:
         if self._slot and lib.mood_retirable(self._ptr):
@@ -439,14 +528,10 @@ class Watcher:
 
         libev: ev_clear_pending
         """
-        queue = self._queue
         revents = _new("int *")
-        error = lib.mood_clear(self._ptr, queue.position(), revents)
-        if error:
-            raise self._refused("clear", error)
-        if queue.rest is not None:
-            queue.forget()
-        self._release_if_idle()
+        result = lib.mood_clear(self._ptr, self._queue.position(), revents)
+        if result:
+            self._settle("clear", result)
         return revents[0]  # type: ignore[no-any-return]
 
     def feed(self, revents: int, /) -> None:
@@ -462,7 +547,8 @@ class Watcher:
         libev: ev_feed_event
         """
         revents = to_int(f"{type(self).__name__}.feed", "revents", revents)
-        error = _feed(self._ptr, self._slot or self._queue.take(self), revents)
+        ptr = self._made()
+        error = lib.mood_feed(ptr, self._slot or self._queue.take(self), revents)
         if error:
             self._release_if_idle()
             raise self._refused("feed", error)
@@ -508,14 +594,15 @@ class Watcher:
 
         libev: ev_priority, ev_set_priority
         """
-        return lib.mood_priority(self._ptr)  # type: ignore[no-any-return]
+        return lib.mood_priority(self._made())  # type: ignore[no-any-return]
 
     @priority.setter
     def priority(self, priority: int) -> None:
         what = type(self).__name__
         priority = _clamp(to_int(what, "priority", priority))
         self._check_inactive("set the priority of")
-        error = lib.mood_set_priority(self._ptr, priority, self._queue.position())
+        position = self._queue.position()
+        error = lib.mood_set_priority(self._made(), priority, position)
         if error:
             raise Error(
                 f"{what}: cannot set the priority of a watcher while it is pending"
@@ -551,21 +638,24 @@ class Watcher:
 
         libev: ev_ref, ev_unref
         """
-        return bool(lib.mood_keepalive(self._ptr))
+        return bool(lib.mood_keepalive(self._made()))
 
     @keepalive.setter
     def keepalive(self, keepalive: bool) -> None:
-        error = lib.mood_set_keepalive(self._ptr, bool(keepalive))
+        error = lib.mood_set_keepalive(self._made(), bool(keepalive))
         if error:
             raise self._refused("keepalive", error)
 
 
-def _bases(watcher: Watcher) -> "list[type]":
+def _bases(watcher: Watcher) -> list[type]:
     """The classes of this module that a watcher is an instance of."""
     return [cls for cls in type(watcher).__mro__ if cls.__module__ == __name__]
 
 
 _ptr_of: Any = vars(Watcher)["_ptr"].__get__
+
+# The default of every `priority`.
+_NO_PRIORITY = 0
 
 
 def _clamp(priority: int) -> int:
@@ -582,14 +672,17 @@ class Io(Watcher, kind="io"):
     non-blocking descriptors: a callback can come without there being data.
     """
 
-    __slots__ = ()
+    __slots__ = ("_events", "_fd")
+
+    _fd: int
+    _events: int
 
     def __init__(
         self,
         fd: FileDescriptor,
         events: int,
         loop: Any,
-        callback: Callable[["Io", int], object],
+        callback: Callable[[Io, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -613,9 +706,17 @@ class Io(Watcher, kind="io"):
         libev: ev_io_init
         """
         fd = to_descriptor("Io", fd)
+        check_open("Io", fd)
         events = to_events("Io", events)
         self._configure(loop, callback, data, priority)
-        self._set_struct(self._ptr, fd, events)
+        self._fd = fd
+        self._events = events
+
+    def _make(self, slot: int) -> int:
+        self._ptr = ptr = _new(self._struct)
+        return _io_make(  # type: ignore[no-any-return]
+            ptr, self._queue.c, slot, self._priority, self._fd, self._events
+        )
 
     def set(self, fd: FileDescriptor, events: int, /) -> None:
         """Watch another descriptor, or for other events.
@@ -630,22 +731,26 @@ class Io(Watcher, kind="io"):
 
         libev: ev_io_set
         """
-        self._check_inactive("set")
         fd = to_descriptor("Io.set", fd)
-        self._set_struct(self._ptr, fd, to_events("Io.set", events))
+        events = to_events("Io.set", events)
+        error = _io_set(self._ptr, fd, events)
+        if error:
+            check_open("Io.set", fd)
+            self._check_set(error)
+        self._fd = fd
+        self._events = events
 
     @property
     def fd(self) -> int:
         """The descriptor that is watched (read only)."""
-        return self._ptr.ev.fd  # type: ignore[no-any-return]
+        return self._fd
 
     @property
     def events(self) -> int:
         """What it is watched for: EV_READ, EV_WRITE or both (read only)."""
-        # libev has a bit of its own in there.
-        return self._ptr.ev.events & (EV_READ | EV_WRITE)  # type: ignore[no-any-return]
+        return self._events
 
-    def _details(self) -> "list[str]":
+    def _details(self) -> list[str]:
         names = {EV_READ: "READ", EV_WRITE: "WRITE"}
         events = [name for bit, name in names.items() if self.events & bit]
         return [f"fd={self.fd}", "|".join(events)]
@@ -658,14 +763,17 @@ class Timer(Watcher, kind="timer"):
     does not drift; one that falls behind is called once per iteration.
     """
 
-    __slots__ = ()
+    __slots__ = ("_after", "_repeat")
+
+    _after: float
+    _repeat: float
 
     def __init__(
         self,
         after: float,
         repeat: float,
         loop: Any,
-        callback: Callable[["Timer", int], object],
+        callback: Callable[[Timer, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -687,10 +795,23 @@ class Timer(Watcher, kind="timer"):
 
         libev: ev_timer_init
         """
-        after = to_seconds("Timer", "after", after)
-        repeat = to_interval("Timer", "repeat", repeat)
+        if (
+            after.__class__ is not float
+            or repeat.__class__ is not float
+            or not -_MAX <= after <= _MAX
+            or not 0.0 <= repeat <= _MAX
+        ):
+            after = to_seconds("Timer", "after", after)
+            repeat = to_interval("Timer", "repeat", repeat)
         self._configure(loop, callback, data, priority)
-        self._set_struct(self._ptr, after, repeat)
+        self._after = after
+        self._repeat = repeat
+
+    def _make(self, slot: int) -> int:
+        self._ptr = ptr = _new(self._struct)
+        return _timer_make(  # type: ignore[no-any-return]
+            ptr, self._queue.c, slot, self._priority, self._after, self._repeat
+        )
 
     def set(self, after: float, repeat: float, /) -> None:
         """Set the times anew, for the next `start`.
@@ -705,10 +826,13 @@ class Timer(Watcher, kind="timer"):
 
         libev: ev_timer_set
         """
-        self._check_inactive("set")
         after = to_seconds("Timer.set", "after", after)
         repeat = to_interval("Timer.set", "repeat", repeat)
-        self._set_struct(self._ptr, after, repeat)
+        error = _timer_set(self._ptr, after, repeat)
+        if error:
+            self._check_set(error)
+        self._after = after
+        self._repeat = repeat
 
     def reset(self) -> None:
         """Act as if the timer had timed out, without invoking it.
@@ -721,15 +845,18 @@ class Timer(Watcher, kind="timer"):
 
         libev: ev_timer_again
         """
-        queue = self._queue
-        result = _timer_reset(self._ptr, self._slot or queue.take(self))
+        result = _timer_again(self._ptr)
+        if result:
+            self._reset(result)
+
+    def _reset(self, result: int) -> None:
+        """The rest of `reset`, for which there is something left to do."""
+        if result == _UNHELD:
+            slot = self._slot or self._queue.take(self)
+            result = lib.mood_timer_reset(self._made(), slot)
         if result < 0:
             self._release_if_idle()
-            raise self._refused("reset", result)
-        if queue.rest is not None:
-            queue.forget()
-        if result:
-            queue.release(self)
+        self._settle("reset", result)
 
     @property
     def repeat(self) -> float:
@@ -741,11 +868,13 @@ class Timer(Watcher, kind="timer"):
             TypeError: set to no number.
             ValueError: set to a negative number, NaN or an infinity.
         """
-        return self._ptr.ev.repeat  # type: ignore[no-any-return]
+        return self._repeat
 
     @repeat.setter
     def repeat(self, repeat: float) -> None:
-        self._ptr.ev.repeat = to_interval("Timer", "repeat", repeat)
+        repeat = to_interval("Timer", "repeat", repeat)
+        self._made()[0].ev.repeat = repeat
+        self._repeat = repeat
 
     @property
     def remaining(self) -> float:
@@ -756,9 +885,9 @@ class Timer(Watcher, kind="timer"):
 
         libev: ev_timer_remaining
         """
-        return lib.mood_timer_remaining(self._ptr)  # type: ignore[no-any-return]
+        return lib.mood_timer_remaining(self._made())  # type: ignore[no-any-return]
 
-    def _details(self) -> "list[str]":
+    def _details(self) -> list[str]:
         return [f"remaining={self.remaining:g}", f"repeat={self.repeat:g}"]
 
 
@@ -775,13 +904,12 @@ class _AbsoluteTimer(Watcher):
 
         libev: ev_periodic_again
         """
-        queue = self._queue
-        error = lib.mood_periodic_reset(self._ptr, self._slot or queue.take(self))
-        if error:
+        slot = self._slot or self._queue.take(self)
+        result = lib.mood_periodic_reset(self._made(), slot)
+        if result < 0:
             self._release_if_idle()
-            raise self._refused("reset", error)
-        if queue.rest is not None:
-            queue.forget()
+        if result:
+            self._settle("reset", result)
 
     @property
     def at(self) -> float:
@@ -791,9 +919,9 @@ class _AbsoluteTimer(Watcher):
 
         libev: ev_periodic_at
         """
-        return lib.mood_periodic_at(self._ptr)  # type: ignore[no-any-return]
+        return lib.mood_periodic_at(self._made())  # type: ignore[no-any-return]
 
-    def _details(self) -> "list[str]":
+    def _details(self) -> list[str]:
         return [f"at={self.at:.6f}"]
 
 
@@ -805,14 +933,17 @@ class Periodic(_AbsoluteTimer, kind="periodic"):
     It follows the system's clock when that is set.
     """
 
-    __slots__ = ()
+    __slots__ = ("_interval", "_offset")
+
+    _offset: float
+    _interval: float
 
     def __init__(
         self,
         offset: float,
         interval: float,
         loop: Any,
-        callback: Callable[["Periodic", int], object],
+        callback: Callable[[Periodic, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -836,7 +967,14 @@ class Periodic(_AbsoluteTimer, kind="periodic"):
         """
         offset, interval = self._times("Periodic", offset, interval)
         self._configure(loop, callback, data, priority)
-        self._set_struct(self._ptr, offset, interval)
+        self._offset = offset
+        self._interval = interval
+
+    def _make(self, slot: int) -> int:
+        self._ptr = ptr = _new(self._struct)
+        return self._make_struct(  # type: ignore[no-any-return]
+            ptr, self._queue.c, slot, self._priority, self._offset, self._interval
+        )
 
     @staticmethod
     def _times(what: str, offset: float, interval: float) -> tuple[float, float]:
@@ -867,8 +1005,12 @@ class Periodic(_AbsoluteTimer, kind="periodic"):
 
         libev: ev_periodic_set
         """
-        self._check_inactive("set")
-        self._set_struct(self._ptr, *self._times("Periodic.set", offset, interval))
+        offset, interval = self._times("Periodic.set", offset, interval)
+        error = self._set_struct(self._ptr, offset, interval)
+        if error:
+            self._check_set(error)
+        self._offset = offset
+        self._interval = interval
 
     @property
     def offset(self) -> float:
@@ -879,11 +1021,13 @@ class Periodic(_AbsoluteTimer, kind="periodic"):
         Raises:
             TypeError, ValueError: set to what `Periodic` would not take.
         """
-        return self._ptr.ev.offset  # type: ignore[no-any-return]
+        return self._offset
 
     @offset.setter
     def offset(self, offset: float) -> None:
-        self._ptr.ev.offset = self._times("Periodic", offset, self.interval)[0]
+        offset, _ = self._times("Periodic", offset, self._interval)
+        self._made()[0].ev.offset = offset
+        self._offset = offset
 
     @property
     def interval(self) -> float:
@@ -894,13 +1038,15 @@ class Periodic(_AbsoluteTimer, kind="periodic"):
         Raises:
             TypeError, ValueError: set to what `Periodic` would not take.
         """
-        return self._ptr.ev.interval  # type: ignore[no-any-return]
+        return self._interval
 
     @interval.setter
     def interval(self, interval: float) -> None:
-        self._ptr.ev.interval = self._times("Periodic", self.offset, interval)[1]
+        _, interval = self._times("Periodic", self._offset, interval)
+        self._made()[0].ev.interval = interval
+        self._interval = interval
 
-    def _details(self) -> "list[str]":
+    def _details(self) -> list[str]:
         times = [f"offset={self.offset:g}", f"interval={self.interval:g}"]
         return [*times, *super()._details()]
 
@@ -912,13 +1058,12 @@ def _no_callback(watcher: Watcher, revents: int) -> None:
 def _accepts_reschedule(init: F) -> F:
     """Let mood.event 1.1's keyword `reschedule` stand for `scheduler`."""
 
-    @functools.wraps(init)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
         if "reschedule" in kwargs and "scheduler" not in kwargs:
             kwargs["scheduler"] = kwargs.pop("reschedule")
         return init(self, *args, **kwargs)
 
-    return wrapper  # type: ignore[return-value]
+    return disguise(wrapper, init)  # type: ignore[no-any-return]
 
 
 class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
@@ -937,9 +1082,9 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
     @_accepts_reschedule
     def __init__(
         self,
-        scheduler: Callable[["Scheduler", float], float],
+        scheduler: Callable[[Scheduler, float], float],
         loop: Any,
-        callback: Optional[Callable[["Scheduler", int], object]] = None,
+        callback: Callable[[Scheduler, int], object] | None = None,
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -963,7 +1108,12 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         scheduler = self._check_scheduler(scheduler)
         self._configure(loop, callback, data, priority)
         self._scheduler = scheduler
-        lib.mood_periodic_set_scheduler(self._ptr)
+
+    def _make(self, slot: int) -> int:
+        self._ptr = ptr = _new(self._struct)
+        self._make_struct(ptr, self._queue.c, 0, self._priority, 0.0, 0.0)
+        lib.mood_periodic_set_scheduler(ptr)
+        return _start(ptr, slot) if slot else 0
 
     @staticmethod
     def _check_callback(what: str, callback: object) -> Any:
@@ -986,7 +1136,7 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         libev: ev_periodic_start
         """
         super().start()
-        self._settle()
+        self._settle_failed()
 
     def reset(self) -> None:
         """Ask for the time of the next event anew; start the watcher, if need be.
@@ -997,9 +1147,9 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         libev: ev_periodic_again
         """
         super().reset()
-        self._settle()
+        self._settle_failed()
 
-    def _settle(self) -> None:
+    def _settle_failed(self) -> None:
         queue = self._queue
         if queue.failed:
             queue.settle_failed()
@@ -1018,7 +1168,9 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         """Stop after a failure: an event that is due is still delivered."""
         if not lib.mood_periodic_fail(self._ptr):
             self._release_if_idle()
-            warnings.warn(f"{self!r} has been stopped", RuntimeWarning, stacklevel=2)
+            from warnings import warn
+
+            warn(f"{self!r} has been stopped", RuntimeWarning, stacklevel=2)
 
     @property
     def scheduler(self) -> Any:
@@ -1030,7 +1182,7 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         return self._scheduler
 
     @scheduler.setter
-    def scheduler(self, scheduler: Callable[["Scheduler", float], float]) -> None:
+    def scheduler(self, scheduler: Callable[[Scheduler, float], float]) -> None:
         self._scheduler = self._check_scheduler(scheduler)
 
     # mood.event 1.1's name for it.
@@ -1046,9 +1198,7 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         return None if self._callback is _no_callback else self._callback
 
     @callback.setter
-    def callback(
-        self, callback: Optional[Callable[["Scheduler", int], object]]
-    ) -> None:
+    def callback(self, callback: Callable[[Scheduler, int], object] | None) -> None:
         self._callback = self._check_callback("Scheduler", callback)
 
 
@@ -1060,13 +1210,15 @@ class Signal(Watcher, kind="signal"):
     must belong to the same loop.
     """
 
-    __slots__ = ()
+    __slots__ = ("_signum",)
+
+    _signum: int
 
     def __init__(
         self,
         signum: int,
         loop: Any,
-        callback: Callable[["Signal", int], object],
+        callback: Callable[[Signal, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -1089,7 +1241,13 @@ class Signal(Watcher, kind="signal"):
         """
         signum = to_signum("Signal", signum)
         self._configure(loop, callback, data, priority)
-        self._set_struct(self._ptr, signum)
+        self._signum = signum
+
+    def _make(self, slot: int) -> int:
+        self._ptr = ptr = _new(self._struct)
+        return self._make_struct(  # type: ignore[no-any-return]
+            ptr, self._queue.c, slot, self._priority, self._signum
+        )
 
     def set(self, signum: int, /) -> None:
         """Watch for another signal.
@@ -1103,18 +1261,23 @@ class Signal(Watcher, kind="signal"):
 
         libev: ev_signal_set
         """
-        self._check_inactive("set")
-        self._set_struct(self._ptr, to_signum("Signal.set", signum))
+        signum = to_signum("Signal.set", signum)
+        error = self._set_struct(self._ptr, signum)
+        if error:
+            self._check_set(error)
+        self._signum = signum
 
     @property
     def signum(self) -> int:
         """The signal's number (read only)."""
-        return self._ptr.ev.signum  # type: ignore[no-any-return]
+        return self._signum
 
-    def _details(self) -> "list[str]":
+    def _details(self) -> list[str]:
+        from signal import Signals
+
         signum = self.signum
         try:
-            return [signal.Signals(signum).name]
+            return [Signals(signum).name]
         except ValueError:
             # A real-time signal between SIGRTMIN and SIGRTMAX.
             return [f"signum={signum}"]
@@ -1129,14 +1292,17 @@ class Child(Watcher, kind="child"):
     after its process has ended.
     """
 
-    __slots__ = ()
+    __slots__ = ("_pid", "_trace")
+
+    _pid: int
+    _trace: bool
 
     def __init__(
         self,
         pid: int,
         trace: bool,
         loop: Any,
-        callback: Callable[["Child", int], object],
+        callback: Callable[[Child, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -1162,8 +1328,16 @@ class Child(Watcher, kind="child"):
         pid = self._check_pid("Child", pid)
         if getattr(loop, "default", True) is False:
             raise Error("Child watchers are only supported in the 'default loop'")
+        trace = bool(trace)
         self._configure(loop, callback, data, priority)
-        self._set_struct(self._ptr, pid, bool(trace))
+        self._pid = pid
+        self._trace = trace
+
+    def _make(self, slot: int) -> int:
+        self._ptr = ptr = _new(self._struct)
+        return self._make_struct(  # type: ignore[no-any-return]
+            ptr, self._queue.c, slot, self._priority, self._pid, self._trace
+        )
 
     @staticmethod
     def _check_pid(what: str, pid: int) -> int:
@@ -1185,13 +1359,18 @@ class Child(Watcher, kind="child"):
 
         libev: ev_child_set
         """
-        self._check_inactive("set")
-        self._set_struct(self._ptr, self._check_pid("Child.set", pid), bool(trace))
+        pid = self._check_pid("Child.set", pid)
+        trace = bool(trace)
+        error = self._set_struct(self._ptr, pid, trace)
+        if error:
+            self._check_set(error)
+        self._pid = pid
+        self._trace = trace
 
     @property
     def pid(self) -> int:
         """The process that is watched; 0: any child (read only)."""
-        return self._ptr.ev.pid  # type: ignore[no-any-return]
+        return self._pid
 
     @property
     def rpid(self) -> int:
@@ -1200,11 +1379,11 @@ class Child(Watcher, kind="child"):
         Raises:
             TypeError, OverflowError: set to no C int.
         """
-        return self._ptr.ev.rpid  # type: ignore[no-any-return]
+        return self._made()[0].ev.rpid  # type: ignore[no-any-return]
 
     @rpid.setter
     def rpid(self, rpid: int) -> None:
-        self._ptr.ev.rpid = to_int("Child", "rpid", rpid)
+        self._made()[0].ev.rpid = to_int("Child", "rpid", rpid)
 
     @property
     def rstatus(self) -> int:
@@ -1213,13 +1392,13 @@ class Child(Watcher, kind="child"):
         Raises:
             TypeError, OverflowError: set to no C int.
         """
-        return self._ptr.ev.rstatus  # type: ignore[no-any-return]
+        return self._made()[0].ev.rstatus  # type: ignore[no-any-return]
 
     @rstatus.setter
     def rstatus(self, rstatus: int) -> None:
-        self._ptr.ev.rstatus = to_int("Child", "rstatus", rstatus)
+        self._made()[0].ev.rstatus = to_int("Child", "rstatus", rstatus)
 
-    def _details(self) -> "list[str]":
+    def _details(self) -> list[str]:
         return [f"pid={self.pid}"]
 
 
@@ -1230,17 +1409,18 @@ class Stat(Watcher, kind="stat"):
     path that is not there has an `st_nlink` of 0.
     """
 
-    __slots__ = ("_path", "_path_ptr")
+    __slots__ = ("_interval", "_path", "_path_ptr")
 
     _path: Any
     _path_ptr: Any
+    _interval: float
 
     def __init__(
         self,
-        path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"],
+        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
         interval: float,
         loop: Any,
-        callback: Callable[["Stat", int], object],
+        callback: Callable[[Stat, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -1266,7 +1446,15 @@ class Stat(Watcher, kind="stat"):
         path, encoded = self._check_path("Stat", path)
         interval = to_interval("Stat", "interval", interval)
         self._configure(loop, callback, data, priority)
-        self._set(path, encoded, interval)
+        self._path_ptr = ffi.new("char[]", encoded)
+        self._path = path
+        self._interval = interval
+
+    def _make(self, slot: int) -> int:
+        self._ptr = ptr = _new(self._struct)
+        return self._make_struct(  # type: ignore[no-any-return]
+            ptr, self._queue.c, slot, self._priority, self._path_ptr, self._interval
+        )
 
     @staticmethod
     def _check_path(what: str, path: Any) -> tuple[Any, bytes]:
@@ -1279,16 +1467,9 @@ class Stat(Watcher, kind="stat"):
             raise ValueError(f"{what}: path must not contain a NUL, got {path!r}")
         return path, encoded
 
-    def _set(self, path: Any, encoded: bytes, interval: float) -> None:
-        pointer = ffi.new("char[]", encoded)
-        self._set_struct(self._ptr, pointer, interval)
-        # The old one only now: C had it until then.
-        self._path_ptr = pointer
-        self._path = path
-
     def set(
         self,
-        path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"],
+        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
         interval: float,
         /,
     ) -> None:
@@ -1304,9 +1485,16 @@ class Stat(Watcher, kind="stat"):
 
         libev: ev_stat_set
         """
-        self._check_inactive("set")
         path, encoded = self._check_path("Stat.set", path)
-        self._set(path, encoded, to_interval("Stat.set", "interval", interval))
+        interval = to_interval("Stat.set", "interval", interval)
+        pointer = ffi.new("char[]", encoded)
+        error = self._set_struct(self._ptr, pointer, interval)
+        if error:
+            self._check_set(error)
+        # The old one only now: C had it until then.
+        self._path_ptr = pointer
+        self._path = path
+        self._interval = interval
 
     def stat(self) -> None:
         """Look at the path now, so that a change up to here is no event.
@@ -1316,7 +1504,7 @@ class Stat(Watcher, kind="stat"):
 
         libev: ev_stat_stat
         """
-        error = lib.mood_stat_stat(self._ptr)
+        error = lib.mood_stat_stat(self._made())
         if error:
             raise self._refused("stat", error)
 
@@ -1328,7 +1516,7 @@ class Stat(Watcher, kind="stat"):
     @property
     def interval(self) -> float:
         """Seconds between two looks; 0.0: libev chooses (read only)."""
-        return self._ptr.ev.interval  # type: ignore[no-any-return]
+        return self._interval
 
     @property
     def attr(self) -> os.stat_result:
@@ -1343,7 +1531,7 @@ class Stat(Watcher, kind="stat"):
     def _read(self, prev: int) -> os.stat_result:
         numbers = _new("int64_t[16]")
         seconds = _new("double[3]")
-        lib.mood_stat_read(self._ptr, prev, numbers, seconds)
+        lib.mood_stat_read(self._made(), prev, numbers, seconds)
         values = list(numbers)
         names = ("st_rdev", "st_blocks", "st_blksize")
         extra = dict(zip(names, values[10:13]))
@@ -1358,7 +1546,7 @@ class Stat(Watcher, kind="stat"):
                 extra[f"st_{name}time_ns"] = nanosecond
         return os.stat_result(values[:10], extra)
 
-    def _details(self) -> "list[str]":
+    def _details(self) -> list[str]:
         return [repr(self.path)]
 
 
@@ -1384,7 +1572,7 @@ class Check(Watcher, kind="check"):
     __slots__ = ()
 
 
-def _sweep(watcher: "Embed", revents: int) -> None:
+def _sweep(watcher: Embed, revents: int) -> None:
     """The callback of an Embed that has none."""
     watcher.sweep()
 
@@ -1410,7 +1598,7 @@ class Embed(Watcher, kind="embed"):
         self,
         other: Any,
         loop: Any,
-        callback: Optional[Callable[["Embed", int], object]] = None,
+        callback: Callable[[Embed, int], object] | None = None,
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -1435,8 +1623,13 @@ class Embed(Watcher, kind="embed"):
         """
         other = self._check_other("Embed", other, loop)
         self._configure(loop, callback, data, priority)
-        self._set_struct(self._ptr, other._queue.c)
         self._other = other
+
+    def _make(self, slot: int) -> int:
+        self._ptr = ptr = _new(self._struct)
+        return self._make_struct(  # type: ignore[no-any-return]
+            ptr, self._queue.c, slot, self._priority, self._other._queue.c
+        )
 
     @staticmethod
     def _check_callback(what: str, callback: object) -> Any:
@@ -1466,9 +1659,10 @@ class Embed(Watcher, kind="embed"):
 
         libev: ev_embed_set
         """
-        self._check_inactive("set")
         other = self._check_other("Embed.set", other, self._loop)
-        self._set_struct(self._ptr, other._queue.c)
+        error = self._set_struct(self._ptr, other._queue.c)
+        if error:
+            self._check_set(error)
         self._other = other
 
     def start(self) -> None:
@@ -1487,10 +1681,10 @@ class Embed(Watcher, kind="embed"):
         if self not in embeds:
             embeds.append(self)
 
-    def _left(self) -> None:
-        super()._left()
+    def _settle(self, method: str, result: int) -> None:
+        super()._settle(method, result)
         embeds = self._other._queue.embeds
-        if self in embeds:
+        if self in embeds and not self.active:
             embeds.remove(self)
 
     def sweep(self) -> None:
@@ -1520,10 +1714,10 @@ class Embed(Watcher, kind="embed"):
         return None if self._callback is _sweep else self._callback
 
     @callback.setter
-    def callback(self, callback: Optional[Callable[["Embed", int], object]]) -> None:
+    def callback(self, callback: Callable[[Embed, int], object] | None) -> None:
         self._callback = self._check_callback("Embed", callback)
 
-    def _details(self) -> "list[str]":
+    def _details(self) -> list[str]:
         return [f"other={self._other!r}"]
 
 
@@ -1554,6 +1748,11 @@ class Async(Watcher, kind="async"):
     """Called after `send`, which other threads and signal handlers may call."""
 
     __slots__ = ()
+
+    def _configure(self, loop: Any, callback: Any, data: Any, priority: Any) -> None:
+        super()._configure(loop, callback, data, priority)
+        # Not when it is first needed: that could be in two threads at once.
+        self._make(0)
 
     def send(self) -> None:
         """Wake the loop, which calls the callback. From any thread.
@@ -1597,10 +1796,7 @@ def _checked(owner: str, name: str, method: Any) -> Any:
         loop._check_thread(f"{owner}.{name}")
         return method(self, *args, **kwargs)
 
-    checked.__name__ = name
-    checked.__doc__ = method.__doc__
-    checked.__wrapped__ = method  # type: ignore[attr-defined]
-    return checked
+    return disguise(checked, method)
 
 
 if sys.flags.dev_mode:

@@ -26,6 +26,7 @@ from mood_event import (
     Error,
     Loop,
     _dispatch,
+    _interrupts,
     fatal,
 )
 from mood_event._ffi import lib
@@ -789,10 +790,10 @@ def handler(signum: int, frame: Any) -> None:
 def test_where_an_interrupt_came_tells_what_was_called(
     monkeypatch: pytest.MonkeyPatch, function: Any, noted_before: bool
 ) -> None:
-    monkeypatch.setattr(_dispatch, "_NOTED_BEFORE", noted_before)
-    fetch, call = _dispatch._window(function.__code__)
+    monkeypatch.setattr(_interrupts, "_NOTED_BEFORE", noted_before)
+    fetch, call = _interrupts.window(function.__code__)
     assert fetch < call
-    was_called = _dispatch._was_called
+    was_called = _interrupts.was_called
 
     assert was_called(trace_at(function, call + 2))
     assert not was_called(trace_at(function, call - 2))
@@ -818,7 +819,7 @@ def test_slot_that_an_interrupt_left_behind_is_freed(loop: Loop) -> None:
         watcher.start()
     # Interrupted in release, and before it.
     for watcher in watchers[:2]:
-        assert lib.mood_stop(watcher._ptr) == 0
+        assert lib.mood_stop(watcher._ptr) == lib.MOOD_LET_GO
     watchers[0]._slot = 0
     queue.sweep()
     assert [watcher in queue.held for watcher in watchers] == [False, False, True]
