@@ -178,7 +178,7 @@ int mood_debug(void);
 
 /* What the shim calls: mood_event/_dispatch.py. */
 extern "Python" void mood_on_batch(int loop, int count, int retired);
-extern "Python" void mood_on_event(int loop, int slot, int revents, int retired);
+extern "Python" void mood_on_event(int loop, int slot, int revents);
 extern "Python" void mood_on_callback(int loop);
 extern "Python" void mood_on_error(int loop, int slot, int errnum);
 extern "Python" void mood_on_signal(int loop);

@@ -39,7 +39,7 @@
 #include "shim.h"
 
 static void mood_on_batch(int loop, int count, int retired);
-static void mood_on_event(int loop, int slot, int revents, int retired);
+static void mood_on_event(int loop, int slot, int revents);
 static void mood_on_callback(int loop);
 static void mood_on_error(int loop, int slot, int errnum);
 static void mood_on_signal(int loop);
@@ -231,10 +231,10 @@ static void deliver(struct mood_loop *l)
 
     if (is_broken(l))
         mood_spill(l, 0);
-    else if (count == 1) {
+    else if (count == 1 && !retired) {
         l->count = 0;
         if (l->events[0])
-            mood_on_event(l->id, l->events[0], l->events[1], retired);
+            mood_on_event(l->id, l->events[0], l->events[1]);
     } else if (count) {
         mood_on_batch(l->id, count, retired);
         l->count = 0;

@@ -55,6 +55,7 @@ __all__ = [
     "living_queues",
     "refused",
     "report",
+    "running",
     "trim",
     "watcher_error",
 ]
@@ -481,6 +482,23 @@ def _delivered(batch: list[int], rest: Iterator[int]) -> int:
 _queues: dict[int, ref[Queue]] = {}
 _numbers = itertools.count()
 
+
+class _Running(dict):  # type: ignore[type-arg]
+    """The queues that C calls for, by number: the running loops'.
+
+    The others are found as well, a loop's that runs embedded in another, or that is
+    told to invoke.
+    """
+
+    def __missing__(self, number: int) -> Queue:
+        queue = _queues[number]()
+        assert queue is not None, "a loop that is used is referred to"
+        return queue
+
+
+# Strong, because to ask a weak reference costs as much as to look here.
+running: dict[int, Queue] = _Running()
+
 # For what threads may both be about to make.
 _calls_lock = allocate_lock()
 
@@ -489,12 +507,6 @@ def living_queues() -> list[Queue]:
     """The queues of the loops that are open."""
     queues = [reference() for reference in list(_queues.values())]
     return [queue for queue in queues if queue is not None]
-
-
-def _queue(number: int) -> Queue:
-    queue = _queues[number]()
-    assert queue is not None, "a loop that is running is referred to"
-    return queue
 
 
 # -- interrupts ---------------------------------------------------------------------
@@ -518,7 +530,7 @@ def _interrupted(
         report(exc, mood_on_batch)
         return
     frame = trace.tb_frame
-    queue = _queue(frame.f_locals["loop"])
+    queue = running[frame.f_locals["loop"]]
     exc.__traceback__ = trace.tb_next
     _restore(queue, frame, trace)
     queue.keep(exc, queue.loop())
@@ -551,7 +563,7 @@ def _extern(**kwargs: Any) -> Callable[[F], F]:
 @_extern(onerror=_interrupted)
 def mood_on_batch(loop: int, count: int, retired: int) -> None:
     """Deliver the ready queue."""
-    queue = _queue(loop)
+    queue = running[loop]
     queue.batch = batch = _unpack(queue.c.events, 2 * count)
     queue.rest = rest = iter(batch)
     held = queue.held
@@ -568,23 +580,21 @@ def mood_on_batch(loop: int, count: int, retired: int) -> None:
 
 
 @_extern(onerror=_interrupted)
-def mood_on_event(loop: int, slot: int, revents: int, retired: int) -> None:
+def mood_on_event(loop: int, slot: int, revents: int) -> None:
     """Deliver a single event, which costs half as much as a batch of one."""
-    queue = _queue(loop)
+    queue = running[loop]
     watcher = queue.held[slot]
     callback = watcher._callback
     try:
         callback(watcher, revents)
     except BaseException as exc:
         queue.caught(exc, callback)
-    if retired:
-        queue.retire()
 
 
 @_extern(onerror=_interrupted)
 def mood_on_callback(loop: int) -> None:
     """Call Loop.callback in place of delivering."""
-    queue = _queue(loop)
+    queue = running[loop]
     owner: Any = queue.loop()
     try:
         owner._callback(owner)
@@ -597,7 +607,7 @@ def mood_on_callback(loop: int) -> None:
 @_extern(onerror=_interrupted)
 def mood_on_error(loop: int, slot: int, errnum: int) -> None:
     """An EV_ERROR: stop the watcher and the loop, do not call the callback."""
-    queue = _queue(loop)
+    queue = running[loop]
     watcher = queue.held[slot]
     queue.keep(watcher_error(watcher, errnum), watcher)
     watcher._halt()
@@ -613,7 +623,7 @@ def watcher_error(watcher: object, errnum: int) -> Exception:
 @_extern(onerror=_interrupted)
 def mood_on_signal(loop: int) -> None:
     """Python has a signal to handle: it does so here, between two bytecodes."""
-    queue = _queue(loop)
+    queue = running[loop]
     # What C has collected is all still to be delivered.
     queue.rest = None
     for _ in range(2):
@@ -624,20 +634,20 @@ def mood_on_signal(loop: int) -> None:
 @_extern(onerror=_interrupted)
 def mood_on_spill(loop: int) -> None:
     """Something is about to change the order: libev wants the rest back."""
-    queue = _queue(loop)
+    queue = running[loop]
     queue.spill(queue.position())
 
 
 @_extern(onerror=_interrupted)
 def mood_on_failed(loop: int) -> None:
     """Schedulers have failed, and can be stopped now."""
-    _queue(loop).settle_failed()
+    running[loop].settle_failed()
 
 
 @_extern(error=-1.0, onerror=_interrupted)
 def mood_on_reschedule(loop: int, slot: int, now: float) -> float:
     """Ask a Scheduler for its next time; -1.0: it has none to give."""
-    queue = _queue(loop)
+    queue = running[loop]
     watcher = queue.held[slot]
     try:
         return watcher._next(now)  # type: ignore[no-any-return]

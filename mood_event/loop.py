@@ -14,7 +14,7 @@ import sys
 from _thread import get_ident
 
 from mood_event import constants
-from mood_event._dispatch import Queue, living_queues, refused, trim
+from mood_event._dispatch import Queue, living_queues, refused, running, trim
 from mood_event._dispatch import fatal as _fatal
 from mood_event._ffi import lib
 from mood_event.constants import (
@@ -156,16 +156,11 @@ class Loop:
         self.io_interval = io_interval
         self.timeout_interval = timeout_interval
 
-    def __getattr__(self, name: str) -> Any:
-        """Called for what is missing: also for what `__init__` should have set."""
-        if name[:1] == "_" != name[1:2] and "_queue" not in self.__dict__:
-            raise Error(
-                f"{type(self).__name__}: the loop is not initialised: "
-                "Loop.__init__ was not called"
-            )
-        raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}"
-        )
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__init__.__module__ != __name__ and not hasattr(cls, "__getattr__"):
+            # Not in Loop: it makes all attributes slow.
+            cls.__getattr__ = _missing  # type: ignore[attr-defined]
 
     def __reduce__(self) -> Any:
         raise TypeError(f"cannot copy or pickle {type(self).__name__!r} objects")
@@ -240,6 +235,7 @@ class Loop:
             return True
         self._check_embedders(what)
         wakeup, previous = -1, -1
+        running[queue.id] = queue
         try:
             if not flags & EVRUN_NOWAIT:
                 wakeup, previous = self._install_wakeup()
@@ -247,6 +243,8 @@ class Loop:
         finally:
             if wakeup >= 0:
                 self._remove_wakeup(previous)
+            if not self._c.running:
+                running.pop(queue.id, None)
         if result < 0:
             raise refused(what, result)
         if queue.failed:
@@ -851,6 +849,16 @@ class Loop:
             priority: int = 0,
             /,
         ) -> Async: ...
+
+
+def _missing(self: Loop, name: str) -> Any:
+    """The `__getattr__` of a subclass that may forget to call `__init__`."""
+    if name[:1] == "_" != name[1:2] and "_queue" not in self.__dict__:
+        raise Error(
+            f"{type(self).__name__}: the loop is not initialised: "
+            "Loop.__init__ was not called"
+        )
+    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 def _factory(cls: Any) -> str:

@@ -292,6 +292,9 @@ class Watcher:
         """
         super().__init_subclass__(**kwargs)
         if kind is None:
+            if cls.__init__.__module__ != __name__ and not hasattr(cls, "__getattr__"):
+                # Not in Watcher: it makes all attributes slow.
+                cls.__getattr__ = _missing  # type: ignore[attr-defined]
             return
         struct = struct or kind
         Watcher.kinds[kind] = cls
@@ -336,7 +339,7 @@ class Watcher:
         if priority is not _NO_PRIORITY:
             # By identity: 0.0 and "" are false as well.
             priority = _clamp(to_int(type(self).__name__, "priority", priority))
-        if self._slot:
+        if hasattr(self, "_slot") and self._slot:
             self._check_idle()
         self._loop = loop
         self._queue = queue
@@ -361,7 +364,7 @@ class Watcher:
 
     def _is_initialised(self) -> bool:
         try:
-            # Past __getattr__.
+            # Past _missing.
             _ptr_of(self)
         except AttributeError:
             return False
@@ -386,19 +389,6 @@ class Watcher:
             self._make(0)
             ptr = self._ptr
         return ptr
-
-    def __getattr__(self, name: str) -> int:
-        """Called for what is missing: also for what `__init__` should have set."""
-        if name == "_slot":
-            return 0
-        if any(name in vars(base).get("__slots__", ()) for base in _bases(self)):
-            raise Error(
-                f"{type(self).__name__}: the watcher is not initialised: "
-                "__init__ of its base class was not called"
-            )
-        raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}"
-        )
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot copy or pickle {type(self).__name__!r} objects")
@@ -647,9 +637,18 @@ class Watcher:
             raise self._refused("keepalive", error)
 
 
-def _bases(watcher: Watcher) -> list[type]:
-    """The classes of this module that a watcher is an instance of."""
-    return [cls for cls in type(watcher).__mro__ if cls.__module__ == __name__]
+def _missing(self: Watcher, name: str) -> int:
+    """The `__getattr__` of a subclass that may forget to call `__init__`."""
+    if name == "_slot":
+        # For __init__ to see that it has not been called before.
+        return 0
+    ours = [cls for cls in type(self).__mro__ if cls.__module__ == __name__]
+    if any(name in vars(cls).get("__slots__", ()) for cls in ours):
+        raise Error(
+            f"{type(self).__name__}: the watcher is not initialised: "
+            "__init__ of its base class was not called"
+        )
+    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 _ptr_of: Any = vars(Watcher)["_ptr"].__get__
