@@ -290,12 +290,17 @@ class Queue:
 
     def take(self, watcher: Any) -> int:
         """A slot for a watcher, which is held from here on."""
-        slot = self.free.pop() if self.free else 0
-        if not slot:
-            slot = len(self.held)
-            self.held.append(None)
+        slot = self.free.pop() if self.free else self.new_slot()
         watcher._slot = slot
         self.held[slot] = watcher
+        return slot
+
+    def new_slot(self) -> int:
+        """A slot that there was not before; as many again are free then."""
+        slot = len(self.held)
+        self.held.extend([None] * slot)
+        # The lowest is to be taken first.
+        self.free.extend(range(2 * slot - 1, slot, -1))
         return slot
 
     def release(self, watcher: Any) -> None:

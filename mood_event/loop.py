@@ -876,7 +876,7 @@ def _factory(cls: Any) -> str:
         if name != "loop"
     ]
     arguments = ["self" if name == "loop" else name for name in names]
-    # A watcher that has just been made says so: __init__ would take long to see it.
+    # A watcher that has just been made says so: see Watcher._configure.
     return (
         f"def factory(self, {', '.join(parameters)}, /):\n"
         f"    watcher = new({cls.__name__})\n"

@@ -331,7 +331,10 @@ class Watcher:
         """The part of `__init__` that all types share. It raises or does it all."""
         if not callable(callback):
             callback = self._check_callback(type(self).__name__, callback)
-        queue: Any = getattr(loop, "_queue", None)
+        try:
+            queue = loop._queue
+        except AttributeError:
+            queue = None
         if queue.__class__ is not Queue:
             raise TypeError(f"{type(self).__name__}: loop must be a Loop, got {loop!r}")
         if not queue.open:
@@ -339,14 +342,15 @@ class Watcher:
         if priority is not _NO_PRIORITY:
             # By identity: 0.0 and "" are false as well.
             priority = _clamp(to_int(type(self).__name__, "priority", priority))
+        # A factory has set it, since to find out that nobody has takes long.
         if hasattr(self, "_slot") and self._slot:
             self._check_idle()
+        self._slot = 0
         self._loop = loop
         self._queue = queue
         self._callback = callback
         self._data = data
         self._priority = priority
-        self._slot = 0
         self._ptr = _NULL
 
     @staticmethod
@@ -435,13 +439,17 @@ class Watcher:
 
         libev: ev_TYPE_start
         """
-        slot = self._slot or self._queue.take(self)
-        error = _start(self._ptr, slot) if self._ptr is not _NULL else _UNMADE
-        if error == _UNMADE:
-            error = self._make(slot)
+        slot = self._slot
+        if not slot:
+            # Queue.take, without the call.
+            queue = self._queue
+            slot = queue.free.pop() if queue.free else queue.new_slot()
+            self._slot = slot
+            queue.held[slot] = self
+        ptr = self._ptr
+        error = self._make(slot) if ptr is _NULL else _start(ptr, slot)
         if error:
-            self._release_if_idle()
-            raise self._refused("start", error)
+            self._start_again(slot, error)
 
     def stop(self) -> None:
         """Stop the watcher, active or not, and clear its pending event.
@@ -452,8 +460,23 @@ class Watcher:
         libev: ev_TYPE_stop
         """
         result = _stop(self._ptr)
-        if result:
+        if result == _LET_GO:
+            # Queue.release, without the call.
+            slot = self._slot
+            self._slot = 0
+            queue = self._queue
+            queue.held[slot] = None
+            queue.free.append(slot)
+        elif result:
             self._settle("stop", result)
+
+    def _start_again(self, slot: int, error: int) -> None:
+        """Raise what kept the watcher from being started, unless it can be."""
+        if error == _UNMADE:
+            error = self._make(slot)
+        if error:
+            self._release_if_idle()
+            raise self._refused("start", error)
 
     def _settle(self, method: str, result: int) -> None:
         """Do what the result of a shim function that can stop a watcher asks for."""
@@ -640,7 +663,7 @@ class Watcher:
 def _missing(self: Watcher, name: str) -> int:
     """The `__getattr__` of a subclass that may forget to call `__init__`."""
     if name == "_slot":
-        # For __init__ to see that it has not been called before.
+        # __init__ asks for it.
         return 0
     ours = [cls for cls in type(self).__mro__ if cls.__module__ == __name__]
     if any(name in vars(cls).get("__slots__", ()) for cls in ours):
@@ -797,8 +820,9 @@ class Timer(Watcher, kind="timer"):
         if (
             after.__class__ is not float
             or repeat.__class__ is not float
-            or not -_MAX <= after <= _MAX
-            or not 0.0 <= repeat <= _MAX
+            # Of what is finite the difference to itself is 0.0, of the rest NaN.
+            or after - after != repeat - repeat
+            or repeat < 0.0
         ):
             after = to_seconds("Timer", "after", after)
             repeat = to_interval("Timer", "repeat", repeat)
@@ -1680,8 +1704,23 @@ class Embed(Watcher, kind="embed"):
         if self not in embeds:
             embeds.append(self)
 
+    def stop(self) -> None:
+        """Stop the watcher, active or not, and clear its pending event.
+
+        Raises:
+            Error: the loop is closed.
+
+        libev: ev_embed_stop
+        """
+        super().stop()
+        self._leave()
+
     def _settle(self, method: str, result: int) -> None:
         super()._settle(method, result)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Do not be found by the embedded loop any more, once inactive."""
         embeds = self._other._queue.embeds
         if self in embeds and not self.active:
             embeds.remove(self)
