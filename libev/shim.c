@@ -1256,17 +1256,11 @@ static int mood_set_keepalive(void *p, int keepalive)
     return 0;
 }
 
-static int mood_timer_reset(struct mood_timer *w, int slot)
+static int timer_again(struct mood_timer *w)
 {
-    struct mood_loop *l;
-    int error, forgotten;
+    struct mood_loop *l = w->head.loop;
+    int forgotten = forget(&w->head);
 
-    REFUSE_WATCHER(&w->head);
-    l = w->head.loop;
-    error = hold(&w->head, slot);
-    if (error)
-        return error;
-    forgotten = forget(&w->head);
     freshen(l);
     ev_timer_again(l->ev, &w->ev);
     if (!ev_is_active(&w->ev)) {
@@ -1278,12 +1272,22 @@ static int mood_timer_reset(struct mood_timer *w, int slot)
     return forgotten;
 }
 
-/* The same for one that has a slot: most have. */
+static int mood_timer_reset(struct mood_timer *w, int slot)
+{
+    int error;
+
+    REFUSE_WATCHER(&w->head);
+    error = hold(&w->head, slot);
+    return error ? error : timer_again(w);
+}
+
+/* The same for one that has a slot, as most have. */
 static int mood_timer_again(struct mood_timer *w)
 {
     if (!w || !w->head.slot)
         return MOOD_UNHELD;
-    return mood_timer_reset(w, w->head.slot);
+    REFUSE(w->head.loop);
+    return timer_again(w);
 }
 
 static double mood_timer_remaining(struct mood_timer *w)

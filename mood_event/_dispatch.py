@@ -61,6 +61,7 @@ __all__ = [
 ]
 
 _unpack = ffi.unpack
+_LOOP = ffi.typeof("struct mood_loop *")
 
 _FATAL = "__mood_fatal__"
 
@@ -194,6 +195,9 @@ class _Nobody:
         pass
 
 
+_NOBODY = _Nobody()
+
+
 class Queue:
     """What the dispatcher knows of a loop.
 
@@ -240,11 +244,11 @@ class Queue:
             Error: libev has no usable backend in `flags`.
             OSError: out of memory.
         """
-        self.c = ffi.new("struct mood_loop *")
+        self.c = ffi.new(_LOOP)
         self.loop = ref(loop)
         if _was_called is None:
             _expect_interrupts()
-        self.held: list[Any] = [_Nobody(), self]
+        self.held: list[Any] = [_NOBODY, self]
         self.free: list[int] = []
         self.batch: list[int] | None = None
         self.rest: Iterator[int] | None = None
@@ -484,25 +488,13 @@ def _delivered(batch: list[int], rest: Iterator[int]) -> int:
 
 
 # By number, and weak: a loop that nobody refers to is garbage.
-_queues: dict[int, ref[Queue]] = {}
+_queues: dict[int, Any] = {}
 _numbers = itertools.count()
 
 
-class _Running(dict):  # type: ignore[type-arg]
-    """The queues that C calls for, by number: the running loops'.
-
-    The others are found as well, a loop's that runs embedded in another, or that is
-    told to invoke.
-    """
-
-    def __missing__(self, number: int) -> Queue:
-        queue = _queues[number]()
-        assert queue is not None, "a loop that is used is referred to"
-        return queue
-
-
-# Strong, because to ask a weak reference costs as much as to look here.
-running: dict[int, Queue] = _Running()
+# The running loops' again, strong: to ask a weak reference takes longer than all the
+# rest of finding one. A loop that libev runs, embedded in another, is not in here.
+running: dict[int, Queue] = {}
 
 # For what threads may both be about to make.
 _calls_lock = allocate_lock()
@@ -535,7 +527,7 @@ def _interrupted(
         report(exc, mood_on_batch)
         return
     frame = trace.tb_frame
-    queue = running[frame.f_locals["loop"]]
+    queue = _queues[frame.f_locals["loop"]]()
     exc.__traceback__ = trace.tb_next
     _restore(queue, frame, trace)
     queue.keep(exc, queue.loop())
@@ -568,7 +560,7 @@ def _extern(**kwargs: Any) -> Callable[[F], F]:
 @_extern(onerror=_interrupted)
 def mood_on_batch(loop: int, count: int, retired: int) -> None:
     """Deliver the ready queue."""
-    queue = running[loop]
+    queue = running.get(loop) or _queues[loop]()
     queue.batch = batch = _unpack(queue.c.events, 2 * count)
     queue.rest = rest = iter(batch)
     held = queue.held
@@ -587,7 +579,7 @@ def mood_on_batch(loop: int, count: int, retired: int) -> None:
 @_extern(onerror=_interrupted)
 def mood_on_event(loop: int, slot: int, revents: int) -> None:
     """Deliver a single event, which costs half as much as a batch of one."""
-    queue = running[loop]
+    queue = running.get(loop) or _queues[loop]()
     watcher = queue.held[slot]
     callback = watcher._callback
     try:
@@ -599,7 +591,7 @@ def mood_on_event(loop: int, slot: int, revents: int) -> None:
 @_extern(onerror=_interrupted)
 def mood_on_callback(loop: int) -> None:
     """Call Loop.callback in place of delivering."""
-    queue = running[loop]
+    queue = _queues[loop]()
     owner: Any = queue.loop()
     try:
         owner._callback(owner)
@@ -612,7 +604,7 @@ def mood_on_callback(loop: int) -> None:
 @_extern(onerror=_interrupted)
 def mood_on_error(loop: int, slot: int, errnum: int) -> None:
     """An EV_ERROR: stop the watcher and the loop, do not call the callback."""
-    queue = running[loop]
+    queue = _queues[loop]()
     watcher = queue.held[slot]
     queue.keep(watcher_error(watcher, errnum), watcher)
     watcher._halt()
@@ -628,7 +620,7 @@ def watcher_error(watcher: object, errnum: int) -> Exception:
 @_extern(onerror=_interrupted)
 def mood_on_signal(loop: int) -> None:
     """Python has a signal to handle: it does so here, between two bytecodes."""
-    queue = running[loop]
+    queue = _queues[loop]()
     # What C has collected is all still to be delivered.
     queue.rest = None
     for _ in range(2):
@@ -639,20 +631,20 @@ def mood_on_signal(loop: int) -> None:
 @_extern(onerror=_interrupted)
 def mood_on_spill(loop: int) -> None:
     """Something is about to change the order: libev wants the rest back."""
-    queue = running[loop]
+    queue = _queues[loop]()
     queue.spill(queue.position())
 
 
 @_extern(onerror=_interrupted)
 def mood_on_failed(loop: int) -> None:
     """Schedulers have failed, and can be stopped now."""
-    running[loop].settle_failed()
+    _queues[loop]().settle_failed()
 
 
 @_extern(error=-1.0, onerror=_interrupted)
 def mood_on_reschedule(loop: int, slot: int, now: float) -> float:
     """Ask a Scheduler for its next time; -1.0: it has none to give."""
-    queue = running[loop]
+    queue = _queues[loop]()
     watcher = queue.held[slot]
     try:
         return watcher._next(now)  # type: ignore[no-any-return]

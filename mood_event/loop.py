@@ -108,6 +108,11 @@ class Loop:
     _default = False
     _is_exiting = False
 
+    # Until the loop first runs in the main thread.
+    _wakeup: tuple[int, int] | None = None
+    _wakeup_installed = False
+    _previous_wakeup = -1
+
     def __init__(
         self,
         flags: int = EVFLAG_AUTO,
@@ -143,18 +148,23 @@ class Loop:
             raise Error(f"{what}: cannot init a loop again")
         flags = _to_flags(what, flags)
         callback = _to_loop_callback(what, callback)
-        io_interval = to_interval(what, "io_interval", io_interval)
-        timeout_interval = to_interval(what, "timeout_interval", timeout_interval)
+        if io_interval != 0.0:
+            io_interval = to_interval(what, "io_interval", io_interval)
+        if timeout_interval != 0.0:
+            timeout_interval = to_interval(what, "timeout_interval", timeout_interval)
         self._queue = Queue(self, flags)
         self._c = self._queue.c
-        self._wakeup: tuple[int, int] | None = None
-        self._wakeup_installed = False
-        self._previous_wakeup = -1
         self._data = data
         self.debug = debug
-        self.callback = callback
-        self.io_interval = io_interval
-        self.timeout_interval = timeout_interval
+        self._callback = callback
+        self._io_interval = self._timeout_interval = 0.0
+        # Each is a call into C, and most loops have none of them.
+        if callback is not None:
+            self.callback = callback
+        if io_interval:
+            self.io_interval = io_interval
+        if timeout_interval:
+            self.timeout_interval = timeout_interval
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

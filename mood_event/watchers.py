@@ -728,8 +728,8 @@ class Io(Watcher, kind="io"):
         libev: ev_io_init
         """
         fd = to_descriptor("Io", fd)
-        check_open("Io", fd)
         events = to_events("Io", events)
+        check_open("Io", fd)
         self._configure(loop, callback, data, priority)
         self._fd = fd
         self._events = events
@@ -753,13 +753,20 @@ class Io(Watcher, kind="io"):
 
         libev: ev_io_set
         """
-        fd = to_descriptor("Io.set", fd)
-        events = to_events("Io.set", events)
-        error = _io_set(self._ptr, fd, events)
+        number: Any = fd
+        if (
+            number.__class__ is not int
+            or events.__class__ is not int
+            or events not in _MASKS
+            or not 0 <= number <= INT_MAX
+        ):
+            number = to_descriptor("Io.set", fd)
+            events = to_events("Io.set", events)
+        error = _io_set(self._ptr, number, events)
         if error:
-            check_open("Io.set", fd)
+            check_open("Io.set", number)
             self._check_set(error)
-        self._fd = fd
+        self._fd = number
         self._events = events
 
     @property
