@@ -36,7 +36,6 @@ MOOD_WATCHER(async, EV_ASYNC, (), (), )
 struct mood_loop {
     int *events;
     int *retired;
-    int forgotten;
     int has_callback;
     int broken;
     int syserr;
@@ -130,7 +129,7 @@ int mood_debug(void);
 #define MOOD_UNMADE ...
 #define MOOD_UNHELD ...
 
-/* What else a function has to say that stops a watcher: bits. */
+/* What a function says that has stopped a watcher: the sum of these. */
 #define MOOD_LET_GO ...
 #define MOOD_FORGOTTEN ...
 

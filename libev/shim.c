@@ -187,10 +187,9 @@ static int forget(mood_watcher *w)
 
     if (!is_ready(w))
         return 0;
-    l->forgotten = w->ready;
     l->ready[w->ready] = NULL;
     l->events[2 * w->ready] = 0;
-    return MOOD_FORGOTTEN;
+    return MOOD_FORGOTTEN * (w->ready + 1);
 }
 
 /* Give the queue from `position` on back to libev. Newest first: libev invokes
@@ -648,7 +647,6 @@ static int mood_loop_open(struct mood_loop *l, int id, unsigned int flags)
     memset(l, 0, sizeof *l);
     l->id = id;
     l->wakeup_previous = -1;
-    l->forgotten = -1;
     error = make_room(l, 1);
     if (error) {
         free_room(l);

@@ -63,7 +63,6 @@ struct mood_loop {
     mood_watcher **held;
     int room;
 
-    int forgotten;    /* where in events the last stop or clear took one out */
     int collecting;   /* inside ev_invoke_pending */
     int has_callback; /* Loop.callback is set */
     int broken;       /* an exception waits for start() to raise it */
@@ -109,10 +108,10 @@ enum {
     MOOD_UNHELD = -5012
 };
 
-/* What else a function has to say that stops a watcher: bits. */
+/* What a function says that has stopped a watcher: the sum of these. */
 enum {
     MOOD_LET_GO = 1,   /* its slot is free */
-    MOOD_FORGOTTEN = 2 /* an event of it was in the ready queue: see `forgotten` */
+    MOOD_FORGOTTEN = 2 /* times n: the nth event of the ready queue was its */
 };
 
 #endif

@@ -343,9 +343,13 @@ class Queue:
             return 0
         return _delivered(self.batch, self.rest)
 
-    def forget(self) -> None:
-        """Follow C in taking an event out of the batch."""
-        index = 2 * self.c.forgotten
+    def forget(self, result: int) -> None:
+        """Follow C in taking an event out of the batch.
+
+        Args:
+            result: what a function of the shim said that has stopped a watcher.
+        """
+        index = 2 * (result // lib.MOOD_FORGOTTEN - 1)
         if self.rest is not None and self.batch is not None and index < len(self.batch):
             self.batch[index] = 0
 

@@ -78,7 +78,6 @@ _stop = lib.mood_stop
 _is_active = lib.mood_active
 _is_pending = lib.mood_pending
 _LET_GO = lib.MOOD_LET_GO
-_FORGOTTEN = lib.MOOD_FORGOTTEN
 _UNMADE = lib.MOOD_UNMADE
 _UNHELD = lib.MOOD_UNHELD
 _io_make = lib.mood_io_make
@@ -460,11 +459,13 @@ class Watcher:
         libev: ev_TYPE_stop
         """
         result = _stop(self._ptr)
-        if result == _LET_GO:
+        if result > 0:
+            queue = self._queue
+            if result != _LET_GO:
+                queue.forget(result)
             # Queue.release, without the call.
             slot = self._slot
             self._slot = 0
-            queue = self._queue
             queue.held[slot] = None
             queue.free.append(slot)
         elif result:
@@ -486,8 +487,8 @@ class Watcher:
             result = lib.mood_refusal(queue.c) or _LET_GO
         if result < 0:
             raise self._refused(method, result)
-        if result & _FORGOTTEN:
-            queue.forget()
+        if result >= lib.MOOD_FORGOTTEN:
+            queue.forget(result)
         if result & _LET_GO and self._slot:
             queue.release(self)
 
