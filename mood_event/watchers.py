@@ -363,7 +363,10 @@ class Watcher:
             raise Error(
                 f"{type(self).__name__}: cannot init a watcher while it is pending"
             )
-        self._release_if_idle()
+        # In its last event it has its slot still.
+        result = _stop(self._ptr)
+        if result:
+            self._settle("__init__", result)
 
     def _is_initialised(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What the import refuses: subinterpreters, and a compiled module that is not there."""
+"""What the import costs, and what it refuses."""
 
 import sys
 import types
@@ -66,3 +66,20 @@ def test_missing_compiled_module_is_an_error_that_tells_the_remedy(
     )
     assert "cannot be imported" in result.stdout
     assert "pip install" in result.stdout
+
+
+def test_import_leaves_out_what_takes_long(run_script: Any) -> None:
+    """These take several times as long as the package: see docs/performance.md."""
+    result = run_script(
+        """
+        import sys
+        before = set(sys.modules)
+        import mood_event
+        imported = set(sys.modules) - before
+        print(*sorted(imported & {
+            "collections", "dis", "enum", "functools", "inspect", "re", "signal",
+            "threading", "traceback", "typing", "warnings", "weakref",
+        }))
+        """
+    )
+    assert result.stdout == "\n"

@@ -30,6 +30,7 @@ from mood_event import (
     Watcher,
     fatal,
 )
+from mood_event._ffi import ffi
 
 pytestmark = pytest.mark.core
 
@@ -836,6 +837,96 @@ def test_init_again_can_move_to_another_loop(name, kind, make, home, place, even
         watcher.feed(EV_CUSTOM)
         other.start(EVRUN_NOWAIT)
         assert [w for w, revents in seen if revents & EV_CUSTOM] == [watcher]
+
+
+def test_init_again_within_its_last_event_takes_another_slot(loop):
+    """libev has stopped the timer, but its event is still being delivered."""
+    seen = []
+
+    def again(timer, revents):
+        timer.__init__(0.0, 0.0, loop, lambda timer, revents: seen.append(timer))
+        timer.start()
+
+    timer = loop.timer(0.0, 0.0, again)
+    timer.start()
+    other = loop.timer(0.0, 0.0, ignore)
+    other.start()
+    loop.start(EVRUN_NOWAIT)
+    assert timer.active
+    assert timer in loop._queue.held
+    loop.start(EVRUN_NOWAIT)
+    assert (seen, timer.active) == ([timer], False)
+    assert timer not in loop._queue.held
+
+
+def test_init_again_within_its_own_schedulers_callable_is_refused(loop):
+    def again(scheduler, now):
+        with pytest.raises(Error, match="must not change the loop"):
+            scheduler.__init__(later, loop)
+        return now + 1e4
+
+    scheduler = loop.scheduler(again)
+    scheduler.start()
+    assert scheduler.active
+    assert scheduler.scheduler is again
+
+
+# -- the struct -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def unmade(make):
+    """A watcher whose struct an interrupt has left allocated, but not initialised."""
+    watcher = make(priority=1)
+    watcher._ptr = ffi.new(watcher._struct)
+    return watcher
+
+
+def test_watcher_without_a_struct_is_as_any_other(make):
+    watcher = make(priority=1)
+    assert (watcher.active, watcher.pending, watcher.clear()) == (False, False, 0)
+    watcher.stop()
+    assert (watcher.priority, watcher.keepalive) == (1, True)
+
+
+def test_watcher_that_was_never_started_cannot_be_stopped_after_close(make, home):
+    watcher = make()
+    home.close()
+    with pytest.raises(Error, match="the loop is closed"):
+        watcher.stop()
+
+
+def test_struct_that_was_not_initialised_is_when_the_watcher_starts(unmade, home):
+    unmade.start()
+    assert (unmade.active, unmade.priority, unmade.keepalive) == (True, 1, True)
+    unmade.stop()
+    assert unmade not in home._queue.held
+
+
+@pytest.mark.parametrize("method", ["stop", "clear"])
+def test_struct_that_was_not_initialised_gives_its_slot_back(unmade, home, method):
+    home._queue.take(unmade)
+    getattr(unmade, method)()
+    assert (unmade.active, unmade.pending) == (False, False)
+    assert unmade not in home._queue.held
+
+
+def test_struct_that_was_not_initialised_is_when_it_is_needed(unmade, events, home):
+    unmade.feed(EV_CUSTOM)
+    assert (unmade.pending, unmade.priority, unmade.keepalive) == (True, 1, True)
+    assert unmade.clear() == EV_CUSTOM
+
+
+def test_slot_of_a_struct_that_was_not_initialised_is_swept(unmade, home):
+    home._queue.take(unmade)
+    home._queue.sweep()
+    assert unmade not in home._queue.held
+
+
+@pytest.mark.parametrize("name", ["timer", "periodic", "scheduler"], indirect=True)
+def test_struct_that_was_not_initialised_is_at_a_reset(unmade):
+    unmade.reset()
+    unmade.stop()
 
 
 # -- set ------------------------------------------------------------------------------
