@@ -31,7 +31,6 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from _thread import allocate_lock
 from _weakref import ref
 
 from mood_event._ffi import ffi, lib
@@ -39,7 +38,7 @@ from mood_event.constants import EVBREAK_ALL
 from mood_event.errors import Error
 
 # What is not needed to import the package is imported where it is used: typing, dis,
-# traceback and the like take several times as long as all of the package.
+# traceback, weakref and the like take several times as long as all of the package.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
@@ -215,7 +214,7 @@ class Queue:
         raising: the last one raised by a nested run: it stays fatal further out.
         failed: Schedulers to be stopped.
         embeds: the Embed watchers, of other loops, that were started on this one.
-        calls: what other threads want called; None: they never have.
+        calls: what other threads want called.
     """
 
     __slots__ = (
@@ -246,8 +245,8 @@ class Queue:
         """
         self.c = ffi.new(_LOOP)
         self.loop = ref(loop)
-        if _was_called is None:
-            _expect_interrupts()
+        if _deque is None:
+            _import_late()
         self.held: list[Any] = [_NOBODY, self]
         self.free: list[int] = []
         self.batch: list[int] | None = None
@@ -256,7 +255,7 @@ class Queue:
         self.raising: BaseException | None = None
         self.failed: list[Any] = []
         self.embeds: list[Any] = []
-        self.calls: deque[Any] | None = None
+        self.calls: deque[Any] = _deque()
         self.open = False
         self.id = next(_numbers)
         _queues[self.id] = ref(self)
@@ -295,16 +294,18 @@ class Queue:
     def take(self, watcher: Any) -> int:
         """A slot for a watcher, which is held from here on."""
         slot = self.free.pop() if self.free else self.new_slot()
-        watcher._slot = slot
+        # In this order: an interrupt in between leaves a slot to be swept.
         self.held[slot] = watcher
+        watcher._slot = slot
         return slot
 
     def new_slot(self) -> int:
-        """A slot that there was not before; as many again are free then."""
+        """A slot that there was not before; some more are free then."""
         slot = len(self.held)
-        self.held.extend([None] * slot)
+        more = min(slot, 256)
+        self.held.extend([None] * more)
         # The lowest is to be taken first.
-        self.free.extend(range(2 * slot - 1, slot, -1))
+        self.free.extend(range(slot + more - 1, slot, -1))
         return slot
 
     def release(self, watcher: Any) -> None:
@@ -448,24 +449,13 @@ class Queue:
     def _callback(self, watcher: object, revents: int) -> None:
         """Slot 1: make the calls that are there now, in their order."""
         calls = self.calls
-        for _ in range(len(calls) if calls else 0):
-            callback, args = calls.popleft()  # type: ignore[union-attr]
+        for _ in range(len(calls)):
+            callback, args = calls.popleft()
             self.call(callback, *args)
             if self.kept is not None:
                 break
         if calls:
             lib.mood_knock(self.c)
-
-    def call_soon(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        """Have a run of the loop make a call. From any thread."""
-        if self.calls is None:
-            with _calls_lock:
-                if self.calls is None:
-                    from collections import deque
-
-                    self.calls = deque()
-        self.calls.append((callback, args))
-        lib.mood_knock(self.c)
 
     def call(self, callback: Callable[..., object], *args: object) -> None:
         """Call with the fate of exceptions that callbacks have."""
@@ -495,13 +485,9 @@ def _delivered(batch: list[int], rest: Iterator[int]) -> int:
 _queues: dict[int, Any] = {}
 _numbers = itertools.count()
 
-
 # The running loops' again, strong: to ask a weak reference takes longer than all the
 # rest of finding one. A loop that libev runs, embedded in another, is not in here.
 running: dict[int, Queue] = {}
-
-# For what threads may both be about to make.
-_calls_lock = allocate_lock()
 
 
 def living_queues() -> list[Queue]:
@@ -513,14 +499,21 @@ def living_queues() -> list[Queue]:
 # -- interrupts ---------------------------------------------------------------------
 
 _was_called: Any = None
+_deque: Any = None
 
 
-def _expect_interrupts() -> None:
-    """Import what an interrupt needs before there can be one: it takes long."""
-    global _was_called
-    from mood_event import _interrupts
+def _import_late() -> None:
+    """Import what takes long when the first loop is made.
 
-    _was_called = _interrupts.was_called
+    Not later: an interrupt needs it, and a second one could come to the import.
+    """
+    global _deque, _was_called
+    from collections import deque
+
+    from mood_event._interrupts import was_called
+
+    _was_called = was_called
+    _deque = deque
 
 
 def _interrupted(

@@ -564,7 +564,8 @@ class Loop:
                 f"got {callback!r}"
             )
         self._check_open("call_soon_threadsafe")
-        self._queue.call_soon(callback, args)
+        self._queue.calls.append((callback, args))
+        lib.mood_knock(self._c)
 
     # -- attributes
 

@@ -446,8 +446,8 @@ class Watcher:
             # Queue.take, without the call.
             queue = self._queue
             slot = queue.free.pop() if queue.free else queue.new_slot()
-            self._slot = slot
             queue.held[slot] = self
+            self._slot = slot
         ptr = self._ptr
         error = self._make(slot) if ptr is _NULL else _start(ptr, slot)
         if error:
