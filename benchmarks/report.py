@@ -1,8 +1,9 @@
 """Results as text: a table for every case, and what became of the targets.
 
-Imported by bench.py; as a program it prints the tables of a file of results:
+Imported by bench.py; as a program it prints the tables of a file of results, or the
+targets alone as a table in Markdown, which docs/performance.md has:
 
-    python benchmarks/report.py .cache/bench/results.json
+    python benchmarks/report.py .cache/bench/results.json [--markdown]
 """
 
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Optional
 
 from results import C, Measurement, Results, ratio
-from targets import verdicts
+from targets import LIBEVS_GROWTH, Verdict, find, verdicts
 
 # The columns of ratios: a heading, the library, and its interpreter (the same as that
 # of the row if it is empty).
@@ -95,6 +96,37 @@ def target_table(results: Results) -> "Iterator[str]":
         yield f"{missing} more were not measured in this run"
 
 
+def markdown(results: Results) -> "Iterator[str]":
+    """The targets, each with what the floor reaches, as a table."""
+    yield "| on | what | next to | at most | reached | floor | |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for verdict in verdicts(results):
+        if verdict.reached is None:
+            continue
+        yield (
+            f"| {verdict.interpreter} | {verdict.what} | {verdict.against} "
+            f"| {number(verdict.at_most)} {verdict.unit} "
+            f"| {number(verdict.reached)} {verdict.unit} "
+            f"| {number(_floor(results, verdict))} "
+            f"| {'met' if verdict.met else 'not met'} |"
+        )
+
+
+def _floor(results: Results, verdict: Verdict) -> Optional[float]:
+    """What the floor costs, where a target is a ratio to a peer: the better of two."""
+    if verdict.against in ("", LIBEVS_GROWTH):
+        return None
+    library, _, interpreter = verdict.against.partition(" ")
+    theirs = find(results, library, interpreter, verdict.what)
+    if theirs is None:
+        return None
+    floors = (
+        ratio(find(results, floor, verdict.interpreter, verdict.what), theirs)
+        for floor in ("floor", "floor_batch")
+    )
+    return min((value for value in floors if value), default=None)
+
+
 def show(results: Results) -> None:
     """Print everything."""
     for name, value in results.machine.items():
@@ -109,4 +141,8 @@ def show(results: Results) -> None:
 
 
 if __name__ == "__main__":
-    show(Results.load(Path(sys.argv[1])))
+    loaded = Results.load(Path(sys.argv[1]))
+    if "--markdown" in sys.argv[2:]:
+        print(*markdown(loaded), sep="\n")
+    else:
+        show(loaded)

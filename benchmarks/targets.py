@@ -69,6 +69,9 @@ W3 create + start + stop  | n=1000 | 1.0
 W3 reset                  | n=1000 | 1.0
 """
 
+# What a growth is compared with, in place of a peer.
+LIBEVS_GROWTH = "growth of libev"
+
 INTERPRETERS = ("CPython 3.10", "CPython 3.13", "PyPy")
 
 
@@ -113,7 +116,8 @@ def parse_case(text: str) -> "tuple[str, str, dict[str, int]]":
     return workload, case, {name: int(value) for name, value in pairs}
 
 
-def _find(results: Results, library: str, interpreter: str, what: str) -> Any:
+def find(results: Results, library: str, interpreter: str, what: str) -> Any:
+    """The measurement of a case that is written as the targets are; or None."""
     workload, case, params = parse_case(what)
     return results.find(library, interpreter, workload, case, **params)
 
@@ -121,8 +125,8 @@ def _find(results: Results, library: str, interpreter: str, what: str) -> Any:
 def _ratio_verdict(
     results: Results, interpreter: str, peer: str, what: str, at_most: str
 ) -> Verdict:
-    ours = _find(results, OURS, interpreter, what)
-    theirs = _find(results, *peer.split(maxsplit=1), what)
+    ours = find(results, OURS, interpreter, what)
+    theirs = find(results, *peer.split(maxsplit=1), what)
     return Verdict(interpreter, what, peer, float(at_most), "x", ratio(ours, theirs))
 
 
@@ -130,7 +134,7 @@ def _limit_verdict(
     results: Results, interpreter: str, what: str, limit: str
 ) -> Verdict:
     value, unit = limit.split()
-    ours = _find(results, OURS, interpreter, what)
+    ours = find(results, OURS, interpreter, what)
     reached = ours.median if ours else None
     return Verdict(interpreter, what, "", float(value), unit, reached)
 
@@ -160,4 +164,4 @@ def _growth_verdict(
         if ours and libevs:
             reached = ours / libevs
         what = f"{what} n={least}..{both[1]}"
-    return Verdict(interpreter, what, "growth of libev", float(at_most), "x", reached)
+    return Verdict(interpreter, what, LIBEVS_GROWTH, float(at_most), "x", reached)

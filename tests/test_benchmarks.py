@@ -223,6 +223,27 @@ def test_tables_say_what_was_measured(bench):
     assert "n=1000" not in "\n".join(bench.report.target_table(results))
 
 
+def test_targets_in_markdown_have_the_floor_beside_them(bench):
+    results = bench.results.Results()
+    for library, interpreter, n, value in [
+        ("libev", "C", 1000, 4.0),
+        ("libev", "C", 10000, 4.0),
+        ("mood_event_1", "CPython 3.10.13", 1000, 100.0),
+        ("mood_event", "CPython 3.10.13", 1000, 250.0),
+        ("mood_event", "CPython 3.10.13", 10000, 250.0),
+        ("floor", "CPython 3.10.13", 1000, 400.0),
+        ("floor_batch", "CPython 3.10.13", 1000, 210.0),
+    ]:
+        results.add(measurement(bench, library, interpreter, [value], n=n))
+    lines = list(bench.report.markdown(results))
+    assert lines[2:] == [
+        "| CPython 3.10 | W1 callback n=1000 | mood_event_1 CPython 3.10 "
+        "| 2.40 x | 2.50 x | 2.10 | not met |",
+        "| CPython 3.10 | W1 callback n=1000..10000 | growth of libev "
+        "| 1.00 x | 1.00 x |  | met |",
+    ]
+
+
 def test_quick_run_is_about_dispatch_pipes_and_timers(bench):
     assert {job.workload for job in bench.plan.quick()} == {"W1", "W2", "W3"}
     assert all(not job.concerns("asyncio") for job in bench.plan.quick())
