@@ -775,6 +775,27 @@ def test_event_whose_callback_was_not_reached_comes_again(
     assert batch.order == ["0", *names]
 
 
+def test_single_event_whose_callback_was_not_reached_comes_again(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def callback(watcher: Any, revents: int) -> None:
+        seen.append(revents)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    watcher = loop.prepare(callback)
+    watcher.start()
+    monkeypatch.setattr(_dispatch, "_was_called", lambda trace: False)
+    with pytest.raises(KeyboardInterrupt):
+        loop.start(EVRUN_NOWAIT)
+    assert watcher.pending
+    loop.invoke()
+    assert seen == [EV_PREPARE, EV_PREPARE]
+    assert not watcher.pending
+
+
 def trace_at(function: Any, at: int, callee: Any = None) -> Any:
     """What a traceback has, of a function that was interrupted."""
     frame = types.SimpleNamespace(f_code=function.__code__)

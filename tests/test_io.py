@@ -1,5 +1,6 @@
 """Io watchers: readiness, masks, backends, and descriptors that go away."""
 
+import enum
 import errno
 import os
 import socket
@@ -22,6 +23,7 @@ from mood_event import (
     Error,
     Io,
     Loop,
+    watchers,
 )
 
 BACKENDS = [
@@ -285,6 +287,25 @@ def test_io_can_be_set_anew_by_its_callback(loop, connection):
 
 
 @pytest.mark.core
+def test_io_takes_any_kind_of_int_for_events(loop, pipe):
+    class Events(enum.IntFlag):
+        READ = EV_READ
+
+    watcher = loop.io(pipe.reader, Events.READ, print)
+    watcher.set(pipe.reader, Events.READ)
+    assert (watcher.events, type(watcher.events)) == (EV_READ, int)
+
+
+def test_io_set_says_what_the_system_says_of_a_descriptor(loop, pipe, monkeypatch):
+    """Closed when C looks, and another's by the time that Python does."""
+    watcher = loop.io(pipe.reader, EV_READ, print)
+    monkeypatch.setattr(watchers, "_io_set", lambda ptr, fd, events: -errno.EBADF)
+    with pytest.raises(OSError, match=r"Io\.set") as caught:
+        watcher.set(pipe.writer, EV_WRITE)
+    assert caught.value.errno == errno.EBADF
+    assert (watcher.fd, watcher.events) == (pipe.reader, EV_READ)
+
+
 def test_io_set_watches_another_descriptor(loop, make_pipe, events):
     seen, callback = events
     first, second = make_pipe(), make_pipe()

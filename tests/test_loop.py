@@ -869,6 +869,15 @@ def test_loop_takes_attributes_of_the_programs_own(loop):
         _ = loop.debug
 
 
+def test_attribute_that_a_subclass_does_not_have_is_missing():
+    class Program(Loop):
+        def __init__(self):
+            super().__init__()
+
+    with Program() as program, pytest.raises(AttributeError, match="nothing"):
+        _ = program.nothing
+
+
 def test_iteration_counts_looks_for_events(loop):
     assert loop.iteration == 0
     for count in (1, 2, 3):

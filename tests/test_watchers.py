@@ -929,6 +929,15 @@ def test_struct_that_was_not_initialised_is_at_a_reset(unmade):
     unmade.stop()
 
 
+def test_attribute_that_a_subclass_does_not_have_is_missing(make, kind):
+    class Mine(kind.cls):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = make(cls=Mine).nothing
+
+
 # -- set ------------------------------------------------------------------------------
 
 
