@@ -431,7 +431,10 @@ static int mood_retirable(void *p)
     mood_watcher *w = p;
 
     if (is_made(w)) {
-        if (w->loop->ev && !is_idle(w))
+        struct mood_loop *l = w->loop;
+
+        /* A Scheduler whose callable this is in may be about to become active. */
+        if (l->ev && (l->rescheduling ? w->slot != 0 : !is_idle(w)))
             return 0;
         let_go(w);
     }

@@ -674,3 +674,36 @@ def test_periodic_of_the_wall_clock_is_not_early(loop, events):
     # libev's clock may be a little off the system's.
     assert time.time() >= at - 0.01
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("method", ["start", "reset", "feed"])
+def test_scheduler_refused_to_itself_while_it_starts_is_held(loop, method):
+    """What is refused leaves it as it is: on its way into libev, with its slot."""
+
+    def ask(scheduler, now):
+        with pytest.raises(Error, match="must not change the loop"):
+            getattr(scheduler, method)(*[EV_CUSTOM] * (method == "feed"))
+        return now + 1e4
+
+    scheduler = loop.scheduler(ask)
+    scheduler.start()
+    assert scheduler.active
+    assert scheduler in loop._queue.held
+    scheduler.stop()
+    assert scheduler not in loop._queue.held
+
+
+@pytest.mark.parametrize("method", ["start", "feed"])
+def test_watcher_refused_by_a_schedulers_callable_is_not_held(loop, method):
+    other = loop.timer(1e4, 0.0, lambda watcher, revents: None)
+    other.start()
+    other.stop()
+
+    def ask(scheduler, now):
+        with pytest.raises(Error, match="must not change the loop"):
+            getattr(other, method)(*[EV_CUSTOM] * (method == "feed"))
+        return now + 1e4
+
+    loop.scheduler(ask).start()
+    assert not other.active
+    assert other not in loop._queue.held
