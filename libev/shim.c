@@ -1234,8 +1234,6 @@ static int mood_set_priority(void *p, int priority, int position)
     mood_watcher *w = p;
 
     REFUSE_WATCHER(w);
-    if (ev_is_active(watcher_ev(w)))
-        return MOOD_ACTIVE;
     if (mood_pending(w, position))
         return MOOD_PENDING;
     ev_set_priority(watcher_ev(w), priority);

@@ -80,10 +80,8 @@ _is_pending = lib.mood_pending
 _LET_GO = lib.MOOD_LET_GO
 _UNMADE = lib.MOOD_UNMADE
 _UNHELD = lib.MOOD_UNHELD
-_io_make = lib.mood_io_make
 _io_set = lib.mood_io_set
 _timer_make = lib.mood_timer_make
-_timer_set = lib.mood_timer_set
 _timer_again = lib.mood_timer_again
 _async_send = lib.mood_async_send
 
@@ -379,14 +377,21 @@ class Watcher:
     # -- the struct
 
     def _make(self, slot: int) -> int:
-        """Make the struct, and with a slot, start it. Returns what the shim does.
-
-        Types with parameters of their own hand these over as well.
-        """
+        """Make the struct, and with a slot, start it. Returns what the shim does."""
         self._ptr = ptr = _new(self._struct)
         return self._make_struct(  # type: ignore[no-any-return]
-            ptr, self._queue.c, slot, self._priority
+            ptr, self._queue.c, slot, self._priority, *self._parameters()
         )
+
+    def _parameters(self) -> tuple[Any, ...]:
+        """What the type's row in libev/cdef.h says that it is set to."""
+        return ()
+
+    def _set(self, *parameters: Any) -> None:
+        """Set the struct, if there is one, to other parameters."""
+        error = self._set_struct(self._ptr, *parameters)
+        if error:
+            self._check_set(error)
 
     def _made(self) -> Any:
         """The struct, made now if it was not."""
@@ -738,11 +743,8 @@ class Io(Watcher, kind="io"):
         self._fd = fd
         self._events = events
 
-    def _make(self, slot: int) -> int:
-        self._ptr = ptr = _new(self._struct)
-        return _io_make(  # type: ignore[no-any-return]
-            ptr, self._queue.c, slot, self._priority, self._fd, self._events
-        )
+    def _parameters(self) -> tuple[Any, ...]:
+        return self._fd, self._events
 
     def set(self, fd: FileDescriptor, events: int, /) -> None:
         """Watch another descriptor, or for other events.
@@ -842,6 +844,7 @@ class Timer(Watcher, kind="timer"):
         self._repeat = repeat
 
     def _make(self, slot: int) -> int:
+        # Watcher._make, at once: timers are made and started by the thousand.
         self._ptr = ptr = _new(self._struct)
         return _timer_make(  # type: ignore[no-any-return]
             ptr, self._queue.c, slot, self._priority, self._after, self._repeat
@@ -862,9 +865,7 @@ class Timer(Watcher, kind="timer"):
         """
         after = to_seconds("Timer.set", "after", after)
         repeat = to_interval("Timer.set", "repeat", repeat)
-        error = _timer_set(self._ptr, after, repeat)
-        if error:
-            self._check_set(error)
+        self._set(after, repeat)
         self._after = after
         self._repeat = repeat
 
@@ -1004,11 +1005,8 @@ class Periodic(_AbsoluteTimer, kind="periodic"):
         self._offset = offset
         self._interval = interval
 
-    def _make(self, slot: int) -> int:
-        self._ptr = ptr = _new(self._struct)
-        return self._make_struct(  # type: ignore[no-any-return]
-            ptr, self._queue.c, slot, self._priority, self._offset, self._interval
-        )
+    def _parameters(self) -> tuple[Any, ...]:
+        return self._offset, self._interval
 
     @staticmethod
     def _times(what: str, offset: float, interval: float) -> tuple[float, float]:
@@ -1040,9 +1038,7 @@ class Periodic(_AbsoluteTimer, kind="periodic"):
         libev: ev_periodic_set
         """
         offset, interval = self._times("Periodic.set", offset, interval)
-        error = self._set_struct(self._ptr, offset, interval)
-        if error:
-            self._check_set(error)
+        self._set(offset, interval)
         self._offset = offset
         self._interval = interval
 
@@ -1144,10 +1140,12 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         self._scheduler = scheduler
 
     def _make(self, slot: int) -> int:
-        self._ptr = ptr = _new(self._struct)
-        self._make_struct(ptr, self._queue.c, 0, self._priority, 0.0, 0.0)
-        lib.mood_periodic_set_scheduler(ptr)
-        return _start(ptr, slot) if slot else 0
+        super()._make(0)
+        lib.mood_periodic_set_scheduler(self._ptr)
+        return _start(self._ptr, slot) if slot else 0
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return 0.0, 0.0
 
     @staticmethod
     def _check_callback(what: str, callback: object) -> Any:
@@ -1277,11 +1275,8 @@ class Signal(Watcher, kind="signal"):
         self._configure(loop, callback, data, priority)
         self._signum = signum
 
-    def _make(self, slot: int) -> int:
-        self._ptr = ptr = _new(self._struct)
-        return self._make_struct(  # type: ignore[no-any-return]
-            ptr, self._queue.c, slot, self._priority, self._signum
-        )
+    def _parameters(self) -> tuple[Any, ...]:
+        return (self._signum,)
 
     def set(self, signum: int, /) -> None:
         """Watch for another signal.
@@ -1296,9 +1291,7 @@ class Signal(Watcher, kind="signal"):
         libev: ev_signal_set
         """
         signum = to_signum("Signal.set", signum)
-        error = self._set_struct(self._ptr, signum)
-        if error:
-            self._check_set(error)
+        self._set(signum)
         self._signum = signum
 
     @property
@@ -1367,11 +1360,8 @@ class Child(Watcher, kind="child"):
         self._pid = pid
         self._trace = trace
 
-    def _make(self, slot: int) -> int:
-        self._ptr = ptr = _new(self._struct)
-        return self._make_struct(  # type: ignore[no-any-return]
-            ptr, self._queue.c, slot, self._priority, self._pid, self._trace
-        )
+    def _parameters(self) -> tuple[Any, ...]:
+        return self._pid, self._trace
 
     @staticmethod
     def _check_pid(what: str, pid: int) -> int:
@@ -1395,9 +1385,7 @@ class Child(Watcher, kind="child"):
         """
         pid = self._check_pid("Child.set", pid)
         trace = bool(trace)
-        error = self._set_struct(self._ptr, pid, trace)
-        if error:
-            self._check_set(error)
+        self._set(pid, trace)
         self._pid = pid
         self._trace = trace
 
@@ -1484,11 +1472,8 @@ class Stat(Watcher, kind="stat"):
         self._path = path
         self._interval = interval
 
-    def _make(self, slot: int) -> int:
-        self._ptr = ptr = _new(self._struct)
-        return self._make_struct(  # type: ignore[no-any-return]
-            ptr, self._queue.c, slot, self._priority, self._path_ptr, self._interval
-        )
+    def _parameters(self) -> tuple[Any, ...]:
+        return self._path_ptr, self._interval
 
     @staticmethod
     def _check_path(what: str, path: Any) -> tuple[Any, bytes]:
@@ -1522,9 +1507,7 @@ class Stat(Watcher, kind="stat"):
         path, encoded = self._check_path("Stat.set", path)
         interval = to_interval("Stat.set", "interval", interval)
         pointer = ffi.new("char[]", encoded)
-        error = self._set_struct(self._ptr, pointer, interval)
-        if error:
-            self._check_set(error)
+        self._set(pointer, interval)
         # The old one only now: C had it until then.
         self._path_ptr = pointer
         self._path = path
@@ -1659,11 +1642,8 @@ class Embed(Watcher, kind="embed"):
         self._configure(loop, callback, data, priority)
         self._other = other
 
-    def _make(self, slot: int) -> int:
-        self._ptr = ptr = _new(self._struct)
-        return self._make_struct(  # type: ignore[no-any-return]
-            ptr, self._queue.c, slot, self._priority, self._other._queue.c
-        )
+    def _parameters(self) -> tuple[Any, ...]:
+        return (self._other._queue.c,)
 
     @staticmethod
     def _check_callback(what: str, callback: object) -> Any:
@@ -1694,9 +1674,7 @@ class Embed(Watcher, kind="embed"):
         libev: ev_embed_set
         """
         other = self._check_other("Embed.set", other, self._loop)
-        error = self._set_struct(self._ptr, other._queue.c)
-        if error:
-            self._check_set(error)
+        self._set(other._queue.c)
         self._other = other
 
     def start(self) -> None:
