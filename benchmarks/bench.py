@@ -63,7 +63,8 @@ def _compile(
     name: str, includes: "list[str]", last: "list[str]", depends: "list[Path]"
 ) -> None:
     source, target = HERE / "native" / f"{name}.c", BUILT / name
-    newest = max(path.stat().st_mtime for path in [source, *depends])
+    shared = HERE / "native" / "common.h"
+    newest = max(path.stat().st_mtime for path in [source, shared, *depends])
     if target.exists() and target.stat().st_mtime > newest:
         return
     say(f"compiling {source.relative_to(ROOT)}")

@@ -20,6 +20,8 @@
 #define EV_API_STATIC 1
 #include "ev.c"
 
+#include "common.h"
+
 /* Longer than any run: these timers never fire. */
 #define FAR 10000.
 /* Times of fewer timers than this at once would be the clock's own. */
@@ -44,12 +46,6 @@ static double number(const char *name, double otherwise)
     const char *value = text(name, NULL);
 
     return value ? atof(value) : otherwise;
-}
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
 }
 
 static double clock_ns(void)
@@ -262,18 +258,6 @@ static struct pipe_end {
 } *ends;
 static int active, with_timers;
 static int *writers;
-
-static void allow_descriptors(rlim_t count)
-{
-    struct rlimit limit;
-
-    getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < count + 100) {
-        limit.rlim_cur = count + 100;
-        if (setrlimit(RLIMIT_NOFILE, &limit))
-            fail("more descriptors than allowed");
-    }
-}
 
 static void never(struct ev_loop *ev, ev_timer *w, int revents)
 {

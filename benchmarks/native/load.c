@@ -14,10 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "common.h"
 
 #define CHUNK 65536
 
@@ -31,12 +32,6 @@ static size_t size;
 static long answered;
 /* At the end every answer is waited for, so that no connection is reset. */
 static int over, waiting;
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 static double now(void)
 {
@@ -98,18 +93,6 @@ static void drive(int epoll, double until)
 
         for (int i = 0; i < count; i++)
             hear(events[i].data.ptr);
-    }
-}
-
-static void allow_descriptors(rlim_t count)
-{
-    struct rlimit limit;
-
-    getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < count + 100) {
-        limit.rlim_cur = count + 100;
-        if (setrlimit(RLIMIT_NOFILE, &limit))
-            fail("load: more descriptors than allowed");
     }
 }
 
