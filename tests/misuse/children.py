@@ -1,0 +1,1 @@
+"""Rows about Child watchers, and whose exit statuses are whose."""

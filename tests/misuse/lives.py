@@ -1,0 +1,1 @@
+"""Rows about how objects begin and end: __init__, close, copies, deletion."""

@@ -1,0 +1,1 @@
+"""Rows about Schedulers: what their callables return, raise and do."""

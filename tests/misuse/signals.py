@@ -1,0 +1,1 @@
+"""Rows about Signals, and the functions that feed signals."""

@@ -1,0 +1,1 @@
+"""Rows about threads: Async.send, two starts, and what a wrong thread calls."""

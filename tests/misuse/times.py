@@ -1,0 +1,1 @@
+"""Rows about times: what Timers, Periodics, Stats, intervals and sleep are given."""
