@@ -1,1 +1,1 @@
-"""Rows about priorities, stop, ref and unref, suspend and resume: calls out of order."""
+"""Rows about calls out of order: priorities, stop, ref and unref, suspend, resume."""

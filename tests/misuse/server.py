@@ -10,7 +10,6 @@ import json
 import os
 import select
 import signal
-import sys
 import tempfile
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""The table's rows, and what a row has to work with: imported by the modules of rows."""
+"""The rows, and what a row has to work with: imported by the modules of rows."""
 
 import fcntl
 import itertools
@@ -62,7 +62,7 @@ def row(
     def add(function: Callable[..., None]) -> Callable[..., None]:
         module = function.__module__.rpartition(".")[2]
         for values in itertools.product(*parameters.values()):
-            words = "-".join(map(_word, values))
+            words = ",".join(map(_word, values))
             name = f"{module}.{function.__name__}" + (f"[{words}]" if words else "")
             assert name not in rows, name
             arguments = dict(zip(parameters, values))
@@ -75,7 +75,7 @@ def row(
 def _word(value: Any) -> str:
     """A value in the name of a row."""
     word = getattr(value, "__name__", None) or repr(value)
-    return re.sub(r"[^\w.+*]+", "_", word).strip("_") or "empty"
+    return re.sub(r"[^\w.+*-]+", "_", word).strip("_") or "empty"
 
 
 def ignore(watcher: Any, revents: int) -> None:
