@@ -17,6 +17,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#if defined(__APPLE__)
+#include <malloc/malloc.h>
+#define malloc_usable_size malloc_size
+#elif defined(__FreeBSD__)
+#include <malloc_np.h>
+#elif defined(__linux__)
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -85,7 +93,7 @@ static void on_syserr(const char *msg) EV_NOEXCEPT
 {
     (void)msg;
     if (running) {
-        running->syserr = errno ? errno : EIO;
+        running->failure = errno ? -errno : -EIO;
         ev_break(running->ev, EVBREAK_ALL);
     }
 }
@@ -101,6 +109,179 @@ static int mood_debug(void)
 #else
     return 0;
 #endif
+}
+
+/* -- memory ------------------------------------------------------------------- */
+
+/* libev aborts when it is given no memory, so it is given some: of a block that is
+ * kept for that. Then everything that can make libev ask for more is refused, until
+ * there is such a block again. What libev asks for in one call or one iteration are
+ * arrays of its own, each up to twice as large as it was.
+ *
+ * Pieces of a block that has been tapped are freed together, with the last one. */
+static struct reserve {
+    struct reserve *next;
+    size_t size, used;
+    int pieces;
+    _Alignas(max_align_t) char bytes[];
+} *reserve, *tapped;
+
+/* In front of a piece. */
+typedef union piece {
+    size_t size;
+    max_align_t aligned;
+} piece;
+
+static pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
+static size_t largest_array, wanted_reserve = 65536;
+static int is_short; /* of memory: there is no block, or too small a one */
+
+/* With the lock: where the block is that `p` is a piece of, or NULL is. */
+static struct reserve **reserve_of(const void *p)
+{
+    struct reserve **at = &tapped;
+
+    while (*at && ((const char *)p < (*at)->bytes ||
+                   (const char *)p >= (*at)->bytes + (*at)->size))
+        at = &(*at)->next;
+    return at;
+}
+
+/* Have a block of `size` at least. */
+static void want_reserve(size_t size)
+{
+    pthread_mutex_lock(&memory_lock);
+    while (size > wanted_reserve)
+        wanted_reserve *= 2;
+    if (!reserve || reserve->size < wanted_reserve) {
+        struct reserve *r = malloc(sizeof *r + wanted_reserve);
+
+        if (r) {
+            memset(r, 0, sizeof *r);
+            r->size = wanted_reserve;
+            free(reserve);
+            reserve = r;
+        }
+        __atomic_store_n(&is_short, !r, __ATOMIC_RELAXED);
+    }
+    pthread_mutex_unlock(&memory_lock);
+}
+
+/* Is there no memory to be set aside? Asked before libev may want some. */
+static int no_memory(void)
+{
+    if (__atomic_load_n(&is_short, __ATOMIC_RELAXED))
+        want_reserve(0);
+    return __atomic_load_n(&is_short, __ATOMIC_RELAXED);
+}
+
+/* With the lock: make `old`, or a new piece, one of `size`; NULL: there is no room. */
+static piece *tap(struct reserve *r, piece *old, size_t size)
+{
+    size_t rounded = (size + sizeof(piece) - 1) / sizeof(piece) * sizeof(piece);
+    size_t used = r->used;
+
+    if (old) {
+        size_t old_end = (size_t)((char *)(old + 1) - r->bytes) +
+                         (old->size + sizeof(piece) - 1) / sizeof(piece) *
+                             sizeof(piece);
+
+        if (old_end != used)
+            return NULL;
+        used = (size_t)((char *)old - r->bytes);
+    }
+    if (r->size - used < sizeof(piece) + rounded)
+        return NULL;
+    if (!old) {
+        old = (piece *)(void *)(r->bytes + used);
+        r->pieces++;
+    }
+    old->size = size;
+    r->used = used + sizeof(piece) + rounded;
+    return old;
+}
+
+/* realloc, and free for size 0, by pieces: there is no other memory, or `old` is
+ * one. */
+static void *realloc_piece(void *old, size_t size)
+{
+    struct reserve **owner;
+    size_t old_size = 0;
+    piece *p = NULL;
+    void *result = NULL;
+
+    pthread_mutex_lock(&memory_lock);
+    owner = reserve_of(old);
+    if (old)
+        old_size = *owner ? ((piece *)old)[-1].size : malloc_usable_size(old);
+    if (size) {
+        if (*owner && (p = tap(*owner, (piece *)old - 1, size))) {
+            pthread_mutex_unlock(&memory_lock);
+            return old;
+        }
+        if (*owner)
+            result = malloc(size);
+        if (!result && tapped)
+            p = tap(tapped, NULL, size);
+        if (!result && !p && reserve) {
+            reserve->next = tapped;
+            tapped = reserve;
+            reserve = NULL;
+            owner = reserve_of(old);
+            p = tap(tapped, NULL, size);
+        }
+        if (p)
+            result = p + 1;
+        if (!reserve)
+            __atomic_store_n(&is_short, 1, __ATOMIC_RELAXED);
+        if (!result) {
+            pthread_mutex_unlock(&memory_lock);
+            return NULL;
+        }
+    }
+    if (old) {
+        struct reserve *r = *owner;
+
+        if (result)
+            memcpy(result, old, old_size < size ? old_size : size);
+        if (!r)
+            free(old);
+        else if (!--r->pieces) {
+            *owner = r->next;
+            free(r);
+        }
+    }
+    pthread_mutex_unlock(&memory_lock);
+    return result;
+}
+
+/* libev's allocator. */
+static void *on_realloc(void *old, long size) EV_NOEXCEPT
+{
+    void *p;
+
+    if (old && __atomic_load_n(&tapped, __ATOMIC_ACQUIRE)) {
+        int is_piece;
+
+        pthread_mutex_lock(&memory_lock);
+        is_piece = *reserve_of(old) != NULL;
+        pthread_mutex_unlock(&memory_lock);
+        if (is_piece)
+            return realloc_piece(old, (size_t)size);
+    }
+    if (!size) {
+        free(old);
+        return NULL;
+    }
+    p = realloc(old, (size_t)size);
+    if (!p)
+        return realloc_piece(old, (size_t)size);
+    if ((size_t)size > __atomic_load_n(&largest_array, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&largest_array, (size_t)size, __ATOMIC_RELAXED);
+        /* Twice for the events that are due, and half of that for their order. */
+        want_reserve(3 * (size_t)size);
+    }
+    return p;
 }
 
 /* -- the table of watcher types ------------------------------------------------ */
@@ -323,11 +504,47 @@ static void invoke(struct mood_loop *l)
     }
 }
 
+/* libev makes its wake-up pipe by trying until it gets one. */
+static int spare_descriptor(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    close(fd);
+    return 0;
+}
+
+/* After a fork libev makes another wake-up pipe, before it closes the old one. */
+static int can_renew(struct mood_loop *l)
+{
+    int error = l->forked && l->has_pipe ? spare_descriptor() : 0;
+
+    if (!error)
+        l->forked = 0;
+    return error;
+}
+
+/* Can libev go on? If not, end the run, and leave what is pending to the next. */
+static int can_go_on(struct mood_loop *l)
+{
+    int failure = no_memory() ? MOOD_NO_MEMORY : can_renew(l);
+
+    if (failure) {
+        ev_break(l->ev, EVBREAK_ALL);
+        if (running == l)
+            l->failure = failure;
+    }
+    return !failure;
+}
+
 static void on_invoke_pending(struct ev_loop *ev)
 {
     struct mood_loop *l = ev_userdata(ev);
 
     l->errnum = errno;
+    if (!can_go_on(l))
+        return;
     if (python_is_gone())
         ev_break(ev, EVBREAK_ALL);
     /* libev runs an embedded loop while the outer one is being collected: what
@@ -371,7 +588,7 @@ static int make_room(struct mood_loop *l, int slot)
 #define MOOD_GROW(array, n)                                                    \
     p = realloc(l->array, (n) * sizeof *l->array);                             \
     if (!p)                                                                    \
-        return -ENOMEM;                                                        \
+        return MOOD_NO_MEMORY;                                                 \
     l->array = p;
     MOOD_GROW(events, 2 * (size_t)room + 2)
     MOOD_GROW(ready, (size_t)room + 1)
@@ -650,7 +867,10 @@ static int mood_loop_open(struct mood_loop *l, int id, unsigned int flags)
     memset(l, 0, sizeof *l);
     l->id = id;
     l->wakeup_previous = -1;
-    error = make_room(l, 1);
+    ev_set_allocator(on_realloc);
+    ev_set_syserr_cb(on_syserr);
+    want_reserve(0);
+    error = no_memory() ? MOOD_NO_MEMORY : make_room(l, 1);
     if (error) {
         free_room(l);
         return error;
@@ -658,13 +878,15 @@ static int mood_loop_open(struct mood_loop *l, int id, unsigned int flags)
     /* libev tries these first whenever they are among others. */
     if (flags & EVBACKEND_MASK & ~experimental & ev_supported_backends())
         l->ev = ev_loop_new(flags & ~experimental);
+    errno = 0;
     if (!l->ev)
         l->ev = ev_loop_new(flags);
     if (!l->ev) {
+        error = errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno
+                                                                      : MOOD_CLOSED;
         free_room(l);
-        return MOOD_CLOSED;
+        return error;
     }
-    ev_set_syserr_cb(on_syserr);
     pthread_mutex_init(&l->lock, NULL);
     ev_set_userdata(l->ev, l);
     ev_set_invoke_pending_cb(l->ev, on_invoke_pending);
@@ -674,19 +896,10 @@ static int mood_loop_open(struct mood_loop *l, int id, unsigned int flags)
     return hold(&l->knock.head, 1);
 }
 
-/* Is there a descriptor left for libev's wake-up pipe? Without one, libev tries
- * for ever. */
+/* Is there a descriptor left for libev's wake-up pipe? */
 static int can_have_pipe(struct mood_loop *l)
 {
-    int fd;
-
-    if (l->has_pipe)
-        return 0;
-    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    close(fd);
-    return 0;
+    return l->has_pipe ? 0 : spare_descriptor();
 }
 
 /* Be ready for mood_knock, and for one that came too early. */
@@ -783,6 +996,13 @@ static int mood_refusal(struct mood_loop *l)
             return refusal_;                                                   \
     } while (0)
 
+/* For what may have libev grow its arrays. */
+#define REFUSE_GROWTH                                                          \
+    do {                                                                       \
+        if (no_memory())                                                       \
+            return MOOD_NO_MEMORY;                                             \
+    } while (0)
+
 #define REFUSE_WATCHER(w)                                                      \
     do {                                                                       \
         if (!is_made(w))                                                       \
@@ -808,6 +1028,7 @@ static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
     int result;
 
     REFUSE(l);
+    REFUSE_GROWTH;
     /* Here and not in Python, where an interrupt can come between any two steps. */
     pthread_mutex_lock(&l->lock);
     if (is_elsewhere(l)) {
@@ -819,6 +1040,8 @@ static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
     pthread_mutex_unlock(&l->lock);
 
     result = listen_for_knocks(l);
+    if (!result)
+        result = can_renew(l);
     if (!result) {
         if (wakeup >= 0)
             mood_wakeup(l, wakeup, previous);
@@ -832,6 +1055,10 @@ static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
         collecting = NULL;
         errno = 0;
         result = ev_run(l->ev, flags) != 0;
+        if (l->failure) {
+            result = l->failure;
+            l->failure = 0;
+        }
         if (wakeup >= 0 && l->wakeup_active)
             /* What came after the last poll. */
             drain_wakeup(l);
@@ -903,10 +1130,16 @@ static int mood_active_count(struct mood_loop *l)
     return count;
 }
 
+static void renew(struct mood_loop *l)
+{
+    l->forked = 1;
+    ev_loop_fork(l->ev);
+}
+
 static int mood_fork(struct mood_loop *l)
 {
     REFUSE(l);
-    ev_loop_fork(l->ev);
+    renew(l);
     return 0;
 }
 
@@ -915,9 +1148,10 @@ static int mood_fork(struct mood_loop *l)
 static int mood_after_fork(struct mood_loop *l)
 {
     pthread_mutex_init(&process_lock, NULL);
+    pthread_mutex_init(&memory_lock, NULL);
     if (l->ev) {
         pthread_mutex_init(&l->lock, NULL);
-        ev_loop_fork(l->ev);
+        renew(l);
         if (l->running && !pthread_equal(l->runner, pthread_self())) {
             /* That thread is not here, and will not return from libev. */
             l->running = l->invoking = l->collecting = 0;
@@ -1028,6 +1262,7 @@ static int mood_timeout_interval(struct mood_loop *l, double interval)
 static int mood_feed_fd_event(struct mood_loop *l, int fd, int revents)
 {
     REFUSE(l);
+    REFUSE_GROWTH;
     settle(l);
     ev_feed_fd_event(l->ev, fd, revents);
     return 0;
@@ -1036,6 +1271,7 @@ static int mood_feed_fd_event(struct mood_loop *l, int fd, int revents)
 static int mood_feed_signal_event(struct mood_loop *l, int signum)
 {
     REFUSE(l);
+    REFUSE_GROWTH;
     settle(l);
     ev_feed_signal_event(l->ev, signum);
     return 0;
@@ -1053,6 +1289,21 @@ static int unfit(const mood_watcher *w)
     if (w->type == MOOD_TYPE_io &&
         fcntl(((const struct mood_io *)w)->ev.fd, F_GETFD) < 0)
         return -errno;
+    return 0;
+}
+
+/* libev has arrays with a place for each descriptor up to the highest one. */
+static int make_way_for(struct mood_loop *l, int fd)
+{
+    /* The backend with the largest: a request for each, of some hundred bytes. */
+    size_t each = ev_backend(l->ev) == EVBACKEND_LINUXAIO ? 256 : 64;
+
+    if (fd > l->highest) {
+        want_reserve(4 * each * (size_t)fd);
+        if (no_memory())
+            return MOOD_NO_MEMORY;
+        l->highest = 2 * fd;
+    }
     return 0;
 }
 
@@ -1112,11 +1363,16 @@ static int mood_start(void *p, int slot)
     evw = watcher_ev(w);
     if (ev_is_active(evw))
         return 0;
+    REFUSE_GROWTH;
     error = unfit(w);
     switch (w->type) {
     case MOOD_TYPE_timer:
     case MOOD_TYPE_periodic:
         freshen(l);
+        break;
+    case MOOD_TYPE_io:
+        if (!error)
+            error = make_way_for(l, ((struct mood_io *)w)->ev.fd);
         break;
     case MOOD_TYPE_signal:
     case MOOD_TYPE_child:
@@ -1219,6 +1475,7 @@ static int mood_feed(void *p, int slot, int revents)
     int error;
 
     REFUSE_WATCHER(w);
+    REFUSE_GROWTH;
     error = hold(w, slot);
     if (!error) {
         settle(w->loop);
@@ -1276,6 +1533,7 @@ static int mood_timer_reset(struct mood_timer *w, int slot)
     int error;
 
     REFUSE_WATCHER(&w->head);
+    REFUSE_GROWTH;
     error = hold(&w->head, slot);
     return error ? error : timer_again(w);
 }
@@ -1286,6 +1544,7 @@ static int mood_timer_again(struct mood_timer *w)
     if (!w || !w->head.slot)
         return MOOD_UNHELD;
     REFUSE(w->head.loop);
+    REFUSE_GROWTH;
     return timer_again(w);
 }
 

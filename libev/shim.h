@@ -71,7 +71,9 @@ struct mood_loop {
     int failed;       /* a Scheduler has failed */
     int suspended;
     int balance; /* of ref() and unref() */
-    int syserr;  /* errno of a system call that libev gave up */
+    int failure; /* what libev gave up on, as mood_run returns it */
+    int forked;  /* libev is to renew what the kernel has of the loop */
+    int highest; /* descriptor that there is memory for */
     int errnum;  /* errno when libev last invoked pending events */
     int unkept;  /* references of watchers that ev_unref was called for */
 
@@ -105,7 +107,8 @@ enum {
     MOOD_ELSEWHERE = -5009,
     MOOD_ACTIVE = -5010,
     MOOD_UNMADE = -5011,
-    MOOD_UNHELD = -5012
+    MOOD_UNHELD = -5012,
+    MOOD_NO_MEMORY = -5013
 };
 
 /* What a function says that has stopped a watcher: the sum of these. */

@@ -88,6 +88,8 @@ def refused(what: str, code: int) -> Exception:
     reason = _REFUSALS.get(code)
     if reason is not None:
         return Error(f"{what}: {reason}")
+    if code == lib.MOOD_NO_MEMORY:
+        return MemoryError(f"{what}: out of memory")
     return OSError(-code, f"{what}: {os.strerror(-code)}")
 
 
@@ -241,7 +243,8 @@ class Queue:
 
         Raises:
             Error: libev has no usable backend in `flags`.
-            OSError: out of memory.
+            OSError: there are no descriptors left.
+            MemoryError: there is none to set aside for libev.
         """
         self.c = ffi.new(_LOOP)
         self.loop = ref(loop)

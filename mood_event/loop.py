@@ -255,14 +255,11 @@ class Loop:
                 self._remove_wakeup(previous)
             if not self._c.running:
                 running.pop(queue.id, None)
-        if result < 0:
-            raise refused(what, result)
         if queue.failed:
             # The run was broken before it came to that.
             queue.settle_failed()
-        if self._c.syserr:
-            errnum, self._c.syserr = self._c.syserr, 0
-            raise OSError(errnum, f"{what}: {os.strerror(errnum)}")
+        if result < 0:
+            raise refused(what, result)
         return bool(result)
 
     def _check_thread(self, what: str) -> None:
@@ -737,15 +734,16 @@ class Loop:
         if lib.mood_after_fork(self._c):
             queue.spill(queue.position())
         if self._wakeup is not None:
-            old, self._wakeup = self._wakeup, _nonblocking_pipe()
-            reader, writer = self._wakeup
-            if self._wakeup_installed:
-                import signal
+            import signal
 
+            if self._wakeup_installed:
+                signal.set_wakeup_fd(-1)
+            # Before there is another one, which a process may have no room for.
+            self._close_wakeup()
+            self._wakeup = reader, writer = _nonblocking_pipe()
+            if self._wakeup_installed:
                 signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
             lib.mood_wakeup(self._c, reader, -1)
-            for fd in old:
-                os.close(fd)
 
     if TYPE_CHECKING:
         # Made below, from the classes. Here for type checkers and editors.

@@ -226,21 +226,21 @@ def test_constructor_reads_libev_flags(monkeypatch):
 
 
 def test_constructor_raises_what_the_system_refuses(monkeypatch):
-    class NoMemory:
-        """The compiled functions, but that there is no memory for a loop."""
+    class Refusing:
+        """The compiled functions, but that the system has no loop to give."""
 
         def __getattr__(self, name):
             return getattr(lib, name)
 
         @staticmethod
         def mood_loop_open(*arguments):
-            return -errno.ENOMEM
+            return -errno.EMFILE
 
     lib = _dispatch.lib
-    monkeypatch.setattr(_dispatch, "lib", NoMemory())
-    with pytest.raises(OSError, match="Loop: Cannot allocate memory") as caught:
+    monkeypatch.setattr(_dispatch, "lib", Refusing())
+    with pytest.raises(OSError, match="Loop: Too many open files") as caught:
         Loop()
-    assert caught.value.errno == errno.ENOMEM
+    assert caught.value.errno == errno.EMFILE
 
 
 @pytest.mark.parametrize(
