@@ -1328,7 +1328,7 @@ static int make_way_for(struct mood_loop *l, int fd)
         struct ev_##name before;                                               \
         int error;                                                             \
                                                                                \
-        if (!is_made(&w->head))                                                \
+        if (!w || !is_made(&w->head))                                          \
             return MOOD_UNMADE;                                                \
         if (ev_is_active(&w->ev))                                              \
             return MOOD_ACTIVE;                                                \

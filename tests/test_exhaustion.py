@@ -82,6 +82,7 @@ def raised(function, *arguments):
 """
 
 
+@pytest.mark.address_space
 @linux
 @pytest.mark.parametrize("kind", ["timer", "periodic"])
 def test_start_without_memory_raises_and_changes_nothing(run_script, kind):
@@ -138,6 +139,7 @@ with Loop() as loop:
     run_script(script, kind)
 
 
+@pytest.mark.address_space
 @linux
 def test_run_without_memory_raises_and_delivers_later(run_script):
     script = (
@@ -166,6 +168,7 @@ with Loop() as loop:
     run_script(script)
 
 
+@pytest.mark.address_space
 @linux
 @cpython
 def test_delivering_without_memory_loses_nothing(run_script):
@@ -204,6 +207,7 @@ with Loop() as loop:
     run_script(script)
 
 
+@pytest.mark.address_space
 @linux
 def test_high_descriptor_without_memory(run_script):
     script = (
@@ -234,6 +238,7 @@ with Loop() as loop:
     run_script(script)
 
 
+@pytest.mark.address_space
 @linux
 @cpython
 def test_loop_without_memory(run_script):

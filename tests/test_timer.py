@@ -37,6 +37,21 @@ def spin(seconds):
         pass
 
 
+def start_together(loop, timers, passing=0.0):
+    """Start them in a callback, where all count from the same time, and let some pass.
+
+    The iteration goes on with those that are due then.
+    """
+
+    def start(watcher, revents):
+        for timer in timers:
+            timer.start()
+        spin(passing)
+
+    loop.fork(start).feed(EV_CUSTOM)
+    loop.start(EVRUN_NOWAIT)
+
+
 # -- when it fires --------------------------------------------------------------------
 
 
@@ -178,19 +193,17 @@ def test_timer_that_falls_behind_fires_once_per_iteration(loop, events):
 
 def test_timers_fire_in_the_order_of_their_times(loop, events):
     seen, callback = events
-    for after in (0.003, 0.001, 0.002, 0.0, -1.0):
-        loop.timer(after, 0.0, callback, after).start()
-    spin(0.005)
-    loop.start(EVRUN_NOWAIT)
+    times = (0.003, 0.001, 0.002, 0.0, -1.0)
+    timers = [loop.timer(after, 0.0, callback, after) for after in times]
+    start_together(loop, timers, 0.005)
     assert [timer.data for timer, _ in seen] == [-1.0, 0.0, 0.001, 0.002, 0.003]
 
 
 def test_timers_fire_in_the_order_of_their_priorities_first(loop, events):
     seen, callback = events
-    for after, priority in [(0.0, -2), (0.002, 2), (0.001, 2), (0.0, 0)]:
-        loop.timer(after, 0.0, callback, (after, priority), priority).start()
-    spin(0.005)
-    loop.start(EVRUN_NOWAIT)
+    rows = [(0.0, -2), (0.002, 2), (0.001, 2), (0.0, 0)]
+    timers = [loop.timer(row[0], 0.0, callback, row, row[1]) for row in rows]
+    start_together(loop, timers, 0.005)
     assert [timer.data for timer, _ in seen] == [
         (0.001, 2),
         (0.002, 2),
@@ -202,13 +215,7 @@ def test_timers_fire_in_the_order_of_their_priorities_first(loop, events):
 def test_thousand_timers_fire_in_order(loop, events):
     seen, callback = events
     numbers = [number * 7919 % 1000 for number in range(1000)]
-
-    def start(watcher, revents):
-        # In a callback, so that all count from the same time.
-        for number in numbers:
-            loop.timer(number * 1e-5, 0.0, callback, number).start()
-
-    loop.fork(start).feed(EV_CUSTOM)
+    start_together(loop, [loop.timer(n * 1e-5, 0.0, callback, n) for n in numbers])
     assert loop.start() is False
     assert [timer.data for timer, _ in seen] == sorted(numbers)
 
