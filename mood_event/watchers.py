@@ -330,9 +330,11 @@ class Watcher:
             callback = self._check_callback(type(self).__name__, callback)
         try:
             queue = loop._queue
+            # A watcher has a queue as well, and no struct of its own.
+            is_loop = queue.__class__ is Queue and queue.c is loop._c
         except AttributeError:
-            queue = None
-        if queue.__class__ is not Queue:
+            is_loop = False
+        if not is_loop:
             raise TypeError(f"{type(self).__name__}: loop must be a Loop, got {loop!r}")
         if not queue.open:
             raise refused(type(self).__name__, lib.MOOD_CLOSED)
@@ -1652,7 +1654,7 @@ class Embed(Watcher, kind="embed"):
     @staticmethod
     def _check_other(what: str, other: Any, loop: Any) -> Any:
         queue = getattr(other, "_queue", None)
-        if type(queue) is not Queue:
+        if type(queue) is not Queue or isinstance(other, Watcher):
             raise TypeError(f"{what}: other must be a Loop, got {other!r}")
         if not queue.open:
             raise Error(f"{what}: other is closed")
