@@ -235,7 +235,7 @@ class Case:
     def finish(self) -> None:
         """What must hold after every row."""
         assert self._checks, "the row has checked nothing"
-        assert not self.reported, f"sys.unraisablehook: {self.reported}"
+        assert not self.reported, [repr(args.exc_value) for args in self.reported]
         if self._loop is not None:
             self._loop.verify()
             self.timer_fires(self._loop)
