@@ -358,6 +358,9 @@ class Loop:
         for watcher in [*queue.embeds, *queue.held]:
             if isinstance(watcher, Watcher):
                 watcher._halt()
+        if not queue.open:
+            # What a watcher was the last to refer to has closed the loop.
+            return
         queue.destroy()
         self._close_wakeup()
         _forget_default(self)
