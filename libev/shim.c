@@ -1663,9 +1663,12 @@ static void mood_stat_read(struct mood_stat *w, int prev, int64_t *numbers,
 /* From any thread. */
 static int mood_async_send(struct mood_async *w)
 {
-    struct mood_loop *l = w->head.loop;
+    struct mood_loop *l;
     int result = 0;
 
+    if (!w || !w->head.loop)
+        return MOOD_SILENT;
+    l = w->head.loop;
     pthread_mutex_lock(&l->lock);
     if (!l->ev)
         result = MOOD_CLOSED;
@@ -1680,5 +1683,5 @@ static int mood_async_send(struct mood_async *w)
 
 static int mood_async_sent(struct mood_async *w)
 {
-    return ev_async_pending(&w->ev) != 0;
+    return w && ev_async_pending(&w->ev) != 0;
 }
