@@ -11,12 +11,13 @@
 typedef struct mood_loop mood_loop;
 #endif
 
-MOOD_WATCHER(io, EV_READ, (int fd, int events), (fd, events),
+MOOD_WATCHER(io, EV_READ, (int fd, int events), (fd, events & (EV_READ | EV_WRITE)),
              int fd; int events;)
-MOOD_WATCHER(timer, EV_TIMER, (double after, double repeat), (after, repeat),
+MOOD_WATCHER(timer, EV_TIMER, (double after, double repeat),
+             (after, repeat < 0. ? 0. : repeat),
              double repeat;)
 MOOD_WATCHER(periodic, EV_PERIODIC, (double offset, double interval),
-             (offset, interval, NULL), double offset; double interval;)
+             (offset, interval < 0. ? 0. : interval, NULL), double offset; double interval;)
 MOOD_WATCHER(signal, EV_SIGNAL, (int signum), (signum), int signum;)
 MOOD_WATCHER(child, EV_CHILD, (int pid, int trace), (pid, trace),
              int pid; int rpid; int rstatus;)
@@ -128,6 +129,7 @@ int mood_debug(void);
 #define MOOD_UNMADE ...
 #define MOOD_UNHELD ...
 #define MOOD_NO_MEMORY ...
+#define MOOD_STRANGE ...
 
 /* What a function says that has stopped a watcher: the sum of these. */
 #define MOOD_LET_GO ...

@@ -615,9 +615,20 @@ static void free_room(struct mood_loop *l)
     l->count = l->nretired = l->room = 0;
 }
 
+/* A subclass may have put something of its own in place of Watcher._slot. */
+static int is_strange(const mood_watcher *w, int slot)
+{
+    const struct mood_loop *l = w->loop;
+
+    if (w->slot)
+        return w->slot != slot;
+    return slot < 1 || (slot < l->room ? l->held[slot] != NULL
+                                       : slot > 2 * l->room + 256);
+}
+
 static int hold(mood_watcher *w, int slot)
 {
-    int error = make_room(w->loop, slot);
+    int error = is_strange(w, slot) ? MOOD_STRANGE : make_room(w->loop, slot);
 
     if (!error) {
         w->slot = slot;
@@ -688,6 +699,8 @@ static int attach_signal(struct mood_loop *l, ev_signal *w)
     sigset_t mask;
     int result = 0;
 
+    if (w->signum < 1 || w->signum >= NSIG)
+        return MOOD_STRANGE;
     pthread_mutex_lock(&process_lock);
     if (use->loop && use->loop != l)
         result = MOOD_SIGNAL_TAKEN;
@@ -1308,7 +1321,8 @@ static int make_way_for(struct mood_loop *l, int fd)
 }
 
 /* make: initialise the struct, configure it and, with a slot, start it: one call
- * for a watcher's way from Python to libev. */
+ * for a watcher's way from Python to libev. Python has checked everything; what a
+ * subclass has put in place of its attributes since must not harm libev, either. */
 #define MOOD_WATCHER(name, event, params, args, ...)                           \
     static int mood_##name##_make(struct mood_##name *w, struct mood_loop *l,  \
                                   int slot, int priority MOOD_MORE params)     \
@@ -1318,7 +1332,9 @@ static int make_way_for(struct mood_loop *l, int fd)
         w->head.type = MOOD_TYPE_##name;                                       \
         w->head.keepalive = 1;                                                 \
         on_event_of(&w->head, &w->ev);                                         \
-        ev_set_priority(&w->ev, priority);                                     \
+        ev_set_priority(&w->ev, priority < EV_MINPRI   ? EV_MINPRI             \
+                                : priority > EV_MAXPRI ? EV_MAXPRI             \
+                                                       : priority);            \
         MOOD_CALL(ev_##name##_set, &w->ev MOOD_MORE args);                     \
         return slot ? mood_start(w, slot) : 0;                                 \
     }                                                                          \

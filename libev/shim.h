@@ -108,7 +108,8 @@ enum {
     MOOD_ACTIVE = -5010,
     MOOD_UNMADE = -5011,
     MOOD_UNHELD = -5012,
-    MOOD_NO_MEMORY = -5013
+    MOOD_NO_MEMORY = -5013,
+    MOOD_STRANGE = -5014
 };
 
 /* What a function says that has stopped a watcher: the sum of these. */

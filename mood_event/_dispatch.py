@@ -75,6 +75,7 @@ _REFUSALS = {
     lib.MOOD_ELSEWHERE: "another thread runs the loop",
     lib.MOOD_SILENT: "no Async watcher was ever active on the loop",
     lib.MOOD_ACTIVE: "the watcher is active",
+    lib.MOOD_STRANGE: "a private attribute of the watcher was replaced",
 }
 
 

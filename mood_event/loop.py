@@ -892,7 +892,7 @@ def _factory(cls: Any) -> str:
     return (
         f"def factory(self, {', '.join(parameters)}, /):\n"
         f"    watcher = new({cls.__name__})\n"
-        f"    watcher._slot = 0\n"
+        f"    watcher._memory = None\n"
         f"    {cls.__name__}_init(watcher, {', '.join(arguments)})\n"
         f"    return watcher\n"
         f"{cls.__name__}_factory = factory\n"

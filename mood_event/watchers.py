@@ -255,6 +255,7 @@ class Watcher:
         "_callback",
         "_data",
         "_loop",
+        "_memory",
         "_priority",
         "_ptr",
         "_queue",
@@ -275,6 +276,9 @@ class Watcher:
     _priority: int
     # libev's struct, with the shim's head: NULL until libev is to know the watcher.
     _ptr: Any
+    # All that libev reads, once more: it lives as long as the watcher, whatever a
+    # subclass has in place of _ptr. None: nothing is made.
+    _memory: Any
     # 0 for one that is neither active nor pending.
     _slot: int
 
@@ -342,7 +346,7 @@ class Watcher:
             # By identity: 0.0 and "" are false as well.
             priority = _clamp(to_int(type(self).__name__, "priority", priority))
         # A factory has set it, since to find out that nobody has takes long.
-        if hasattr(self, "_slot") and self._slot:
+        if hasattr(self, "_memory") and self._memory is not None:
             self._check_idle()
         self._slot = 0
         self._loop = loop
@@ -351,6 +355,7 @@ class Watcher:
         self._data = data
         self._priority = priority
         self._ptr = _NULL
+        self._memory = None
 
     @staticmethod
     def _check_callback(what: str, callback: object) -> Any:
@@ -380,7 +385,7 @@ class Watcher:
 
     def _make(self, slot: int) -> int:
         """Make the struct, and with a slot, start it. Returns what the shim does."""
-        self._ptr = ptr = _new(self._struct)
+        self._memory = self._ptr = ptr = _new(self._struct)
         return self._make_struct(  # type: ignore[no-any-return]
             ptr, self._queue.c, slot, self._priority, *self._parameters()
         )
@@ -671,11 +676,11 @@ class Watcher:
             raise self._refused("keepalive", error)
 
 
-def _missing(self: Watcher, name: str) -> int:
+def _missing(self: Watcher, name: str) -> None:
     """The `__getattr__` of a subclass that may forget to call `__init__`."""
-    if name == "_slot":
+    if name == "_memory":
         # __init__ asks for it.
-        return 0
+        return None
     ours = [cls for cls in type(self).__mro__ if cls.__module__ == __name__]
     if any(name in vars(cls).get("__slots__", ()) for cls in ours):
         raise Error(
@@ -847,7 +852,7 @@ class Timer(Watcher, kind="timer"):
 
     def _make(self, slot: int) -> int:
         # Watcher._make, at once: timers are made and started by the thousand.
-        self._ptr = ptr = _new(self._struct)
+        self._memory = self._ptr = ptr = _new(self._struct)
         return _timer_make(  # type: ignore[no-any-return]
             ptr, self._queue.c, slot, self._priority, self._after, self._repeat
         )
@@ -1474,6 +1479,12 @@ class Stat(Watcher, kind="stat"):
         self._path = path
         self._interval = interval
 
+    def _make(self, slot: int) -> int:
+        path = self._path_ptr
+        result = super()._make(slot)
+        self._memory = self._memory, path
+        return result
+
     def _parameters(self) -> tuple[Any, ...]:
         return self._path_ptr, self._interval
 
@@ -1512,6 +1523,7 @@ class Stat(Watcher, kind="stat"):
         self._set(pointer, interval)
         # The old one only now: C had it until then.
         self._path_ptr = pointer
+        self._memory = self._ptr, pointer
         self._path = path
         self._interval = interval
 

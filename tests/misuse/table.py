@@ -93,7 +93,7 @@ def state(thing: Any) -> dict[str, Any]:
             name: getattr(thing, name)
             for cls in type(thing).__mro__
             for name in vars(cls).get("__slots__", ())
-            if name not in ("__weakref__", "_ptr") and hasattr(thing, name)
+            if name not in ("__weakref__", "_ptr", "_memory") and hasattr(thing, name)
         }
         names = ["active", "pending"]
         if lib.mood_made(thing._ptr):
