@@ -36,7 +36,13 @@ HERE = Path(__file__).resolve().parent
 MODULE = "mood_event._ev"
 
 # Relative to the project, as setuptools wants it: its commands run there.
-SOURCES = ["libev/cdef.h", "libev/config.h", "libev/shim.c", "libev/shim.h"]
+SOURCES = [
+    "libev/cdef.h",
+    "libev/config.h",
+    "libev/debug/assert.h",
+    "libev/shim.c",
+    "libev/shim.h",
+]
 DEPENDS = [*SOURCES, "libev/PIN", "build_ffi.py", "mood_event/_version.py"]
 
 # The oldest libev whose header has every constant of the interface
@@ -297,6 +303,8 @@ class BuildExt(build_ext):  # type: ignore[misc]
             macros += [("MOOD_EVENT_DEBUG", "1"), ("EV_VERIFY", "3")]
             # The interpreter's own flags mostly have -DNDEBUG.
             extension.undef_macros.append("NDEBUG")
+            # For its assert.h, which comes before the system's.
+            extension.include_dirs.insert(0, "libev/debug")
         else:
             macros.append(("NDEBUG", "1"))
         extension.define_macros += macros
