@@ -200,6 +200,16 @@ class Case:
         if self._loop is not None:
             things = (*things, self._loop)
         before = [state(thing) for thing in things]
+        with self.fails(kind, says):
+            yield
+        self._compare(things, before)
+
+    @contextmanager
+    def fails(self, kind: type[BaseException], says: str) -> Iterator[None]:
+        """Assert that the block raises just this, whatever it changes.
+
+        kind, says: as for `raises`.
+        """
         try:
             yield
         except BaseException as error:
@@ -212,7 +222,7 @@ class Case:
                 ) from error
         else:
             raise AssertionError(f"nothing was raised: expected {kind.__name__}")
-        self._compare(things, before)
+        self._checks += 1
 
     @contextmanager
     def allows(self, *things: Any) -> Iterator[None]:
