@@ -453,9 +453,16 @@ static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
         if (!is_broken(l)) {
             int errnum = l->errnum;
 
-            if (w->type == MOOD_TYPE_io &&
-                fcntl(((struct mood_io *)w)->ev.fd, F_GETFD) < 0)
-                errnum = errno;
+            if (w->type == MOOD_TYPE_io) {
+                ev_io *io = &((struct mood_io *)w)->ev;
+
+                if (fcntl(io->fd, F_GETFD) < 0)
+                    errnum = errno;
+                /* Started again as it is, libev would think that the kernel knows
+                 * it still. */
+                if (!ev_is_active(io))
+                    ev_io_set(io, io->fd, io->events);
+            }
             mood_on_error(l->id, w->slot, errnum);
             return;
         }
@@ -569,6 +576,16 @@ static void on_invoke_pending(struct ev_loop *ev)
         invoke(l);
     /* Whatever libev leaves there before the next time is libev's. */
     errno = 0;
+}
+
+/* libev is about to wait. It does so with events pending, if those are about the
+ * descriptors that it has just told the kernel of and that the kernel refused. */
+static void on_release(struct ev_loop *ev) EV_NOEXCEPT
+{
+    struct mood_loop *l = ev_userdata(ev);
+
+    if (ev_pending_count(ev) && ev_is_active(&l->knock.ev))
+        ev_async_send(ev, &l->knock.ev);
 }
 
 /* -- slots ----------------------------------------------------------------------- */
@@ -866,8 +883,12 @@ static void on_wakeup(struct ev_loop *ev, ev_io *io, int revents)
 {
     struct mood_loop *l = io->data;
 
-    (void)ev;
-    (void)revents;
+    if (revents & EV_ERROR) {
+        /* libev has stopped it. */
+        ev_ref(ev);
+        l->wakeup_active = 0;
+        return;
+    }
     drain_wakeup(l);
     l->signalled = 1;
 }
@@ -903,6 +924,7 @@ static int mood_loop_open(struct mood_loop *l, int id, unsigned int flags)
     pthread_mutex_init(&l->lock, NULL);
     ev_set_userdata(l->ev, l);
     ev_set_invoke_pending_cb(l->ev, on_invoke_pending);
+    ev_set_loop_release_cb(l->ev, on_release, NULL);
     on_event_of(&l->knock.head, &l->knock.ev);
     l->knock.head.loop = l;
     l->knock.head.type = MOOD_TYPE_async;
