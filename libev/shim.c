@@ -552,7 +552,8 @@ static void on_invoke_pending(struct ev_loop *ev)
     l->errnum = errno;
     if (!can_go_on(l))
         return;
-    if (python_is_gone())
+    /* Where libev has its asserts, it forgets what it is told while it polls. */
+    if (l->failure || python_is_gone())
         ev_break(ev, EVBREAK_ALL);
     /* libev runs an embedded loop while the outer one is being collected: what
      * the outer one has collected came first. */
