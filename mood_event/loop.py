@@ -946,8 +946,10 @@ class _Once:
             fd = to_descriptor(what, fd)
             check_open(what, fd)
             watchers.append(Io(fd, to_events(what, events), loop, self._invoked))
-        if timeout is not None and to_seconds(what, "timeout", timeout) >= 0.0:
-            watchers.append(Timer(timeout, 0.0, loop, self._invoked))
+        if timeout is not None:
+            timeout = to_seconds(what, "timeout", timeout)
+            if timeout >= 0.0:
+                watchers.append(Timer(timeout, 0.0, loop, self._invoked))
         if not watchers:
             raise ValueError(f"{what}: fd and timeout must not both be missing")
         self._watchers = watchers

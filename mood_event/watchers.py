@@ -136,17 +136,18 @@ def to_seconds(what: str, name: str, value: Any) -> float:
     """
     if value.__class__ is float and -_MAX <= value <= _MAX:
         return value  # type: ignore[no-any-return]
-    from math import isfinite
+    from math import inf, isfinite, ldexp
 
     try:
-        finite = isfinite(value)
+        # float() takes strings as well. Once: the next time it could say another.
+        seconds = ldexp(value, 0)
     except TypeError:
         raise TypeError(f"{what}: {name} must be a number, got {value!r}") from None
     except OverflowError:
-        finite = False
-    if not finite:
+        seconds = inf
+    if not isfinite(seconds):
         raise ValueError(f"{what}: {name} must be finite, got {value!r}")
-    return float(value)
+    return seconds
 
 
 def to_interval(what: str, name: str, value: Any) -> float:
