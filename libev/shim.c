@@ -440,17 +440,19 @@ static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
     mood_watcher *w = evw->data;
     struct mood_loop *l = w->loop;
 
-    if (is_ready(w)) {
+    if (is_ready(w) || revents & EV_ERROR) {
         if (is_broken(l)) {
-            l->events[2 * w->ready + 1] |= revents;
+            if (is_ready(w)) {
+                l->events[2 * w->ready + 1] |= revents;
+                return;
+            }
+        } else if (l->count) {
+            /* Once more, or an error. What was collected before comes first, and
+             * can take this event away: until then it is libev's. */
+            ev_feed_event(ev, evw, revents);
+            flush(l);
             return;
-        }
-        /* libev would have invoked it twice. */
-        flush(l);
-    }
-    if (revents & EV_ERROR && !is_broken(l)) {
-        flush(l);
-        if (!is_broken(l)) {
+        } else {
             int errnum = l->errnum;
 
             if (w->type == MOOD_TYPE_io) {
@@ -484,7 +486,6 @@ static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
      * be reported by the same watcher. */
     if (w->type == MOOD_TYPE_child && !is_broken(l))
         flush(l);
-    (void)ev;
 }
 
 /* Invoke all that is pending: Loop.invoke(), and libev without Loop.callback. */

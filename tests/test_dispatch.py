@@ -833,6 +833,38 @@ def test_where_an_interrupt_came_tells_what_was_called(
     assert called is not noted_before
 
 
+@pytest.mark.parametrize("revents", [EV_ERROR, EV_CUSTOM | EV_ERROR])
+def test_error_event_is_pending_until_what_came_before_is_delivered(
+    make_batch: Any, revents: int
+) -> None:
+    batch = make_batch("first")
+    failing = batch.add("failing", -1)
+    failing.feed(revents)
+    pending: list[tuple[bool, int]] = []
+    batch.actions["first"] = lambda: pending.append(
+        (failing.pending, batch.loop.pending)
+    )
+    with pytest.raises(Error, match="Prepare"):
+        batch.loop.start(EVRUN_NOWAIT)
+    assert pending == [(True, 1)]
+    assert batch.order == ["first"]
+
+
+@pytest.mark.parametrize("method", ["stop", "clear"])
+def test_error_event_that_a_callback_takes_away_is_none(
+    make_batch: Any, method: str
+) -> None:
+    batch = make_batch("first", "failing", "last")
+    batch["failing"].feed(EV_ERROR)
+
+    def take_away() -> None:
+        getattr(batch.watchers.pop("failing"), method)()
+
+    batch.actions["first"] = take_away
+    batch.loop.start(EVRUN_NOWAIT)
+    assert batch.order == ["first", "last"]
+
+
 def test_slot_that_an_interrupt_left_behind_is_freed(loop: Loop) -> None:
     queue = loop._queue
     watchers = [loop.prepare(lambda watcher, revents: None) for _ in range(3)]
