@@ -1406,8 +1406,11 @@ static int mood_start(void *p, int slot)
     REFUSE_GROWTH;
     error = unfit(w);
     switch (w->type) {
-    case MOOD_TYPE_timer:
     case MOOD_TYPE_periodic:
+        w->failed = 0;
+        freshen(l);
+        break;
+    case MOOD_TYPE_timer:
         freshen(l);
         break;
     case MOOD_TYPE_io:
@@ -1627,6 +1630,7 @@ static int mood_periodic_reset(struct mood_periodic *w, int slot)
 
     REFUSE_WATCHER(&w->head);
     l = w->head.loop;
+    w->head.failed = 0;
     forgotten = forget(&w->head);
     if (!ev_is_active(&w->ev)) {
         int error;
@@ -1641,12 +1645,16 @@ static int mood_periodic_reset(struct mood_periodic *w, int slot)
     return forgotten;
 }
 
-/* Stop a Scheduler that has failed. An event that it is due stays. */
+/* Stop a Scheduler that has failed. An event that it is due stays. 1: it has been
+ * started anew since. */
 static int mood_periodic_fail(struct mood_periodic *w)
 {
-    struct mood_loop *l = w->head.loop;
+    struct mood_loop *l;
     int revents;
 
+    if (!is_made(&w->head) || !w->head.failed)
+        return 1;
+    l = w->head.loop;
     w->head.failed = 0;
     REFUSE(l);
     settle(l);

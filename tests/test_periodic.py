@@ -707,3 +707,44 @@ def test_watcher_refused_by_a_schedulers_callable_is_not_held(loop, method):
     loop.scheduler(ask).start()
     assert not other.active
     assert other not in loop._queue.held
+
+
+@pytest.mark.parametrize("method", ["start", "reset", "init"])
+def test_scheduler_that_failed_in_resume_and_is_started_anew_goes_on(
+    loop, unraisable, method
+):
+    answers = [lambda now: now + 1e4, lambda now: 1 / 0, lambda now: now + 2e4]
+
+    def ask(scheduler, now):
+        return answers.pop(0)(now)
+
+    scheduler = loop.scheduler(ask, ignore)
+    scheduler.start()
+    loop.suspend()
+    loop.resume()
+    assert [args.exc_type for args in unraisable] == [ZeroDivisionError]
+    if method == "reset":
+        scheduler.reset()
+    else:
+        scheduler.stop()
+        if method == "init":
+            scheduler.__init__(ask, loop, ignore)
+        scheduler.start()
+    loop.start(EVRUN_NOWAIT)
+    assert scheduler.active
+    assert scheduler.at == pytest.approx(loop.now() + 2e4, abs=1e3)
+
+
+def test_scheduler_that_failed_in_resume_and_is_made_anew_is_left_alone(
+    loop, unraisable
+):
+    answers = [lambda now: now + 1e4, lambda now: 1 / 0]
+    scheduler = loop.scheduler(lambda watcher, now: answers.pop(0)(now), ignore)
+    scheduler.start()
+    loop.suspend()
+    loop.resume()
+    scheduler.stop()
+    scheduler.__init__(lambda watcher, now: now + 1e4, loop, ignore)
+    assert not loop.start(EVRUN_NOWAIT)
+    scheduler.start()
+    assert scheduler.active
