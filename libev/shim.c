@@ -304,10 +304,13 @@ typedef void (*mood_change)(struct ev_loop *, void *);
  * the fields that this touches. */
 #define ev_child_start(ev, w) ev_async_start((ev), (struct ev_async *)(void *)(w))
 #define ev_child_stop(ev, w) ev_async_stop((ev), (struct ev_async *)(void *)(w))
+#define ev_embed_start start_embedding
+static void start_embedding(struct ev_loop *ev, ev_embed *w);
 #include "cdef.h"
 #undef MOOD_WATCHER
 #undef ev_child_start
 #undef ev_child_stop
+#undef ev_embed_start
 
 static const struct mood_type {
     mood_change start, stop;
@@ -588,6 +591,65 @@ static void on_release(struct ev_loop *ev) EV_NOEXCEPT
 
     if (ev_pending_count(ev) && ev_is_active(&l->knock.ev))
         ev_async_send(ev, &l->knock.ev);
+}
+
+/* -- embedding ---------------------------------------------------------------------- */
+
+/* An active ev_embed has watchers of libev's own, and libev invokes those while
+ * the loop is being collected. Two of them run the embedded loop, for which what
+ * was collected before them has to be delivered: it may be what gives the
+ * embedded loop something to do, and it may stop the ev_embed, and free it. */
+static void (*libevs_embed_prepare)(struct ev_loop *, ev_prepare *, int);
+
+/* Deliver what comes before. 0: the watcher has been stopped. */
+static int embeds_still(struct mood_loop *l, struct mood_embed *w)
+{
+    int slot = w->head.slot;
+
+    flush(l);
+    return l->held[slot] == &w->head && ev_is_active(&w->ev);
+}
+
+static void on_embed_prepare(struct ev_loop *ev, ev_prepare *prepare, int revents)
+{
+    struct mood_embed *w = prepare->data;
+    struct mood_loop *l = w->head.loop;
+
+    if (embeds_still(l, w) && !is_broken(l))
+        libevs_embed_prepare(ev, prepare, revents);
+}
+
+/* As libev has it, but for that the ev_embed is active all the time: callbacks of
+ * the embedded loop may stop it, and what they raise concerns its loop. */
+static void on_embed_fork(struct ev_loop *ev, ev_fork *fork, int revents)
+{
+    struct mood_embed *w = fork->data;
+    struct mood_loop *l = w->head.loop;
+    struct ev_loop *other = w->ev.other;
+    int slot = w->head.slot;
+
+    if (!embeds_still(l, w))
+        return;
+    /* Its descriptor is about to be closed. */
+    ev_io_stop(ev, &w->ev.io);
+    ev_loop_fork(other);
+    ev_run(other, EVRUN_NOWAIT);
+    if (l->held[slot] != &w->head || !ev_is_active(&w->ev))
+        return;
+    revents = ev_clear_pending(ev, &w->ev);
+    ev_embed_stop(ev, &w->ev);
+    start_embedding(ev, &w->ev);
+    if (revents)
+        ev_feed_event(ev, &w->ev, revents);
+}
+
+static void start_embedding(struct ev_loop *ev, ev_embed *w)
+{
+    ev_embed_start(ev, w);
+    libevs_embed_prepare = ev_cb(&w->prepare);
+    ev_set_cb(&w->prepare, on_embed_prepare);
+    ev_set_cb(&w->fork, on_embed_fork);
+    w->prepare.data = w->fork.data = w->data;
 }
 
 /* -- slots ----------------------------------------------------------------------- */

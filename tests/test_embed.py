@@ -7,6 +7,7 @@ import pytest
 
 import mood_event
 from mood_event import (
+    EV_CUSTOM,
     EV_EMBED,
     EV_READ,
     EV_TIMER,
@@ -346,3 +347,98 @@ def test_embed_refuses_a_loop_that_another_thread_runs(outer, other, in_thread):
     thread.join()
     embed.start()
     assert embed.active
+
+
+def test_embedded_loop_has_what_a_prepare_watcher_starts_on_it(outer, other, pipe):
+    """libev looks at it last, so that it does not wait for the next iteration."""
+    seen = []
+    io = other.io(pipe.reader, EV_READ, lambda watcher, revents: seen.append(revents))
+    outer.embed(other).start()
+    outer.start(EVRUN_NOWAIT)
+    os.write(pipe.writer, b"x")
+    prepare = outer.prepare(lambda watcher, revents: io.start())
+    prepare.start()
+    outer.start(EVRUN_NOWAIT)
+    assert EV_READ in seen
+
+
+def test_embed_stopped_by_a_fork_watcher_stays_stopped(outer, other):
+    embed = outer.embed(other)
+    embed.start()
+    # Before the embedding itself follows the fork.
+    fork = outer.fork(lambda watcher, revents: embed.stop(), None, 1)
+    fork.start()
+    outer.reset()
+    assert outer.start(EVRUN_NOWAIT)
+    assert not embed.active
+    fork.stop()
+    assert not outer.start(EVRUN_NOWAIT)
+
+
+@pytest.mark.parametrize("keepalive", [True, False])
+def test_embed_stopped_by_the_embedded_loop_at_a_fork_stays_stopped(
+    outer, other, keepalive
+):
+    seen = []
+
+    def stop(watcher, revents):
+        seen.append(embed.active)
+        watcher.stop()
+        embed.stop()
+
+    prepare = other.prepare(stop)
+    embed = outer.embed(other)
+    embed.keepalive = keepalive
+    embed.start()
+    outer.start(EVRUN_NOWAIT)
+    prepare.start()
+    outer.reset()
+    assert not outer.start(EVRUN_NOWAIT)
+    assert seen == [True]
+    assert not embed.active
+
+
+@pytest.mark.parametrize("keepalive", [True, False])
+def test_embed_goes_on_after_a_fork(outer, other, pipe, keepalive):
+    seen = []
+    io = other.io(pipe.reader, EV_READ, lambda watcher, revents: seen.append("io"))
+    io.start()
+    embed = outer.embed(other)
+    embed.keepalive = keepalive
+    embed.start()
+    outer.start(EVRUN_NOWAIT)
+    outer.reset()
+    assert outer.start(EVRUN_NOWAIT) is keepalive
+    os.write(pipe.writer, b"x")
+    while not seen:
+        assert outer.start(EVRUN_NOWAIT) is keepalive
+
+
+def test_embed_keeps_an_event_that_the_embedded_loop_feeds_at_a_fork(outer, other):
+    seen = []
+    embed = outer.embed(other, lambda watcher, revents: seen.append(revents))
+    embed.start()
+    outer.start(EVRUN_NOWAIT)
+    prepare = other.prepare(lambda watcher, revents: embed.feed(EV_CUSTOM))
+    prepare.start()
+    outer.reset()
+    outer.start(EVRUN_NOWAIT)
+    assert EV_CUSTOM in seen
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_embedded_callback_that_is_fatal_at_a_fork_ends_the_outer_run(
+    outer, other, error
+):
+    @fatal
+    def fail(watcher, revents):
+        watcher.stop()
+        raise error
+
+    outer.embed(other).start()
+    outer.start(EVRUN_NOWAIT)
+    other.prepare(fail).start()
+    outer.reset()
+    with pytest.raises(error):
+        outer.start(EVRUN_NOWAIT)
+    assert outer.start(EVRUN_NOWAIT)
