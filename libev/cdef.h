@@ -28,7 +28,7 @@ MOOD_WATCHER(prepare, EV_PREPARE, (), (), )
 MOOD_WATCHER(check, EV_CHECK, (), (), )
 MOOD_WATCHER(embed, EV_EMBED, (mood_loop *other), (other->ev), )
 MOOD_WATCHER(fork, EV_FORK, (), (), )
-MOOD_WATCHER(cleanup, EV_CLEANUP, (), (), )
+MOOD_WATCHER(cleanup, EV_CLEANUP, (), (), int active;)
 MOOD_WATCHER(async, EV_ASYNC, (), (), )
 
 #ifndef MOOD_TABLE

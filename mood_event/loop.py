@@ -337,6 +337,7 @@ class Loop:
         # In the order that libev has, which the shim does not leave this to: the
         # loop would be half destroyed when they are called.
         watchers = [w for w in queue.held if isinstance(w, Cleanup) and w.active]
+        watchers.sort(key=lambda watcher: watcher._ptr[0].ev.active)
         if not watchers:
             return error
         for watcher in list(queue.held):

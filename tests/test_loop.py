@@ -1154,6 +1154,17 @@ def test_cleanup_watchers_are_called_in_order_of_priority(loop, calls):
     assert calls.names == [2, 0, -2]
 
 
+def test_cleanup_watchers_are_called_last_in_first_out(loop, calls):
+    """Whatever slots they have: the second takes the one that the timer left."""
+    timer = loop.timer(1e4, 0.0, calls("timer"))
+    timer.start()
+    loop.cleanup(calls("first")).start()
+    timer.stop()
+    loop.cleanup(calls("second")).start()
+    loop.close()
+    assert calls.names == ["second", "first"]
+
+
 def test_cleanup_callback_has_a_loop_that_works(loop, calls):
     def cleanup(watcher, revents):
         assert watcher.loop is loop
