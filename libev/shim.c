@@ -630,6 +630,8 @@ static void on_embed_fork(struct ev_loop *ev, ev_fork *fork, int revents)
 
     if (!embeds_still(l, w))
         return;
+    /* Without them, the loop would have fewer references than none for a while. */
+    rekeep(&w->head);
     /* Its descriptor is about to be closed. */
     ev_io_stop(ev, &w->ev.io);
     ev_loop_fork(other);
@@ -641,6 +643,8 @@ static void on_embed_fork(struct ev_loop *ev, ev_fork *fork, int revents)
     start_embedding(ev, &w->ev);
     if (revents)
         ev_feed_event(ev, &w->ev, revents);
+    if (!w->head.keepalive && !w->head.unrefed)
+        unkeep(&w->head);
 }
 
 static void start_embedding(struct ev_loop *ev, ev_embed *w)
