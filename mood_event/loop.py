@@ -111,7 +111,6 @@ class Loop:
     # Until the loop first runs in the main thread.
     _wakeup: tuple[int, int] | None = None
     _wakeup_installed = False
-    _previous_wakeup = -1
 
     def __init__(
         self,
@@ -251,10 +250,16 @@ class Loop:
                 wakeup, previous = self._install_wakeup()
             result = _run(self._c, flags, wakeup, previous)
         finally:
-            if wakeup >= 0:
-                self._remove_wakeup(previous)
-            if not self._c.running:
-                running.pop(queue.id, None)
+            try:
+                if wakeup >= 0 or self._wakeup_installed:
+                    self._remove_wakeup(wakeup)
+            except BaseException:
+                # An interrupt, which may have come before it had done anything.
+                self._remove_wakeup(wakeup)
+                raise
+            finally:
+                if not self._c.running:
+                    running.pop(queue.id, None)
         if queue.failed:
             # The run was broken before it came to that.
             queue.settle_failed()
@@ -697,40 +702,58 @@ class Loop:
             The pipe's end for the loop to watch, and the wakeup descriptor that was
             there before; -1 and -1 where there is nothing to do, nor to be undone.
         """
-        # Nobody has imported it: there are no other threads, or none it knows of.
-        threading = sys.modules.get("threading")
-        if threading is not None and get_ident() != threading.main_thread().ident:
+        if not _is_main_thread():
             return -1, -1
         import signal
 
         if self._wakeup_installed and self._c.running:
             return -1, -1
         if self._wakeup is None:
+            self._previous_wakeup: list[int] = []
             self._wakeup = _nonblocking_pipe()
         reader, writer = self._wakeup
-        previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        if previous == writer:
-            # An interrupt came between the last time and its end.
-            previous = self._previous_wakeup
-        self._previous_wakeup = previous
+        known = self._previous_wakeup
+        # Before it is: an interrupt can come between any two steps.
         self._wakeup_installed = True
-        return reader, previous
+        if not known:
+            # In one step. An interrupt can take what the call below returns, and
+            # this is used instead.
+            known[:] = map(signal.set_wakeup_fd, (writer,))
+        previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        if previous != writer:
+            known[0] = previous
+        return reader, known[0]
 
-    def _remove_wakeup(self, previous: int) -> None:
+    def _remove_wakeup(self, wakeup: int) -> None:
+        """Undo that; to do it twice does no harm.
+
+        Args:
+            wakeup: what `_install_wakeup` returned. With -1 it is what nobody else
+                will undo: an interrupt came to that, or the run was another
+                thread's, which a fork left behind.
+        """
+        if wakeup < 0 and (
+            not self._wakeup_installed or self._c.running or not _is_main_thread()
+        ):
+            return
         import signal
 
         assert self._wakeup is not None
+        for previous in self._previous_wakeup:
+            current = signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
+            if current not in (previous, self._wakeup[1]):
+                # A callback has installed its own, for good.
+                signal.set_wakeup_fd(current, warn_on_full_buffer=False)
         self._wakeup_installed = False
-        current = signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
-        if current != self._wakeup[1]:
-            # A callback has installed its own, for good.
-            signal.set_wakeup_fd(current, warn_on_full_buffer=False)
 
     def _close_wakeup(self) -> None:
         if self._wakeup is not None:
-            for fd in self._wakeup:
-                os.close(fd)
-            self._wakeup = None
+            try:
+                self._remove_wakeup(-1)
+            finally:
+                for fd in self._wakeup:
+                    os.close(fd)
+                self._wakeup = None
 
     def _after_fork(self) -> None:
         """In the child: what was shared with the parent is not any more."""
@@ -738,16 +761,8 @@ class Loop:
         if lib.mood_after_fork(self._c):
             queue.spill(queue.position())
         if self._wakeup is not None:
-            import signal
-
-            if self._wakeup_installed:
-                signal.set_wakeup_fd(-1)
-            # Before there is another one, which a process may have no room for.
-            self._close_wakeup()
-            self._wakeup = reader, writer = _nonblocking_pipe()
-            if self._wakeup_installed:
-                signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-            lib.mood_wakeup(self._c, reader, -1)
+            _renew_pipe(self._wakeup)
+            lib.mood_wakeup(self._c, self._wakeup[0], -1)
 
     if TYPE_CHECKING:
         # Made below, from the classes. Here for type checkers and editors.
@@ -965,11 +980,31 @@ class _Once:
         self._queue.call(self._callback, revents)
 
 
+def _is_main_thread() -> bool:
+    # Nobody has imported it: there are no other threads, or none it knows of.
+    threading = sys.modules.get("threading")
+    return threading is None or get_ident() == threading.main_thread().ident
+
+
 def _nonblocking_pipe() -> tuple[int, int]:
     fds = os.pipe()
     for fd in fds:
         os.set_blocking(fd, False)
     return fds
+
+
+def _renew_pipe(old: tuple[int, int]) -> None:
+    """Put another pipe under the numbers of this one, without a spare descriptor."""
+    for fd in old:
+        os.close(fd)
+    new = _nonblocking_pipe()
+    ends = list(zip(new, old))
+    if new[1] == old[0]:
+        ends.reverse()
+    for fd, number in ends:
+        if fd != number:
+            os.dup2(fd, number, inheritable=False)
+            os.close(fd)
 
 
 def _to_flags(what: str, value: object) -> int:
