@@ -402,8 +402,9 @@ class Queue:
             if exc is not self.kept:
                 report(exc, where)
             return
-        self.kept = exc
+        # In this order, and so below: an interrupt in between is kept, or this one.
         self.halt()
+        self.kept = exc
         if not self.entered:
             # libev runs it, for the loop that embeds it.
             for embed in self.embeds:
@@ -425,8 +426,8 @@ class Queue:
             # Where it is caught again, in a callback further out, it stays fatal.
             self.raising = exc
         if exc is not None:
-            self.kept = None
             self.c.broken = 0
+            self.kept = None
             for watcher in self.held:
                 other = getattr(watcher, "_other", None)
                 if other is not None and other._queue.kept is exc:
@@ -452,14 +453,41 @@ class Queue:
 
     def _callback(self, watcher: object, revents: int) -> None:
         """Slot 1: make the calls that are there now, in their order."""
-        calls = self.calls
-        for _ in range(len(calls)):
-            callback, args = calls.popleft()
-            self.call(callback, *args)
-            if self.kept is not None:
-                break
-        if calls:
-            lib.mood_knock(self.c)
+        calls, call = self.calls, None
+        try:
+            for _ in range(len(calls)):
+                if not calls:
+                    # A nested run has made them.
+                    break
+                # Not from popleft: what that returns, an interrupt can take.
+                call = calls[0]
+                calls.popleft()
+                # The name that _interrupts.py looks for, and must not find below.
+                _callback, args = call
+                try:
+                    _callback(*args)
+                except BaseException as exc:
+                    if isinstance(exc, Exception) or _was_called(exc.__traceback__):
+                        called, call = call[0], None
+                        self.fail(exc, called)
+                    else:
+                        self._put_back(call)
+                        self.keep(exc, call[0])
+                    if self.kept is not None:
+                        break
+                call = None
+        except BaseException as exc:
+            if call is not None and not _was_called(exc.__traceback__):
+                self._put_back(call)
+            raise
+        finally:
+            if calls:
+                lib.mood_knock(self.c)
+
+    def _put_back(self, call: Any) -> None:
+        """Have a call made that an interrupt has kept from being made."""
+        if not self.calls or self.calls[0] is not call:
+            self.calls.appendleft(call)
 
     def call(self, callback: Callable[..., object], *args: object) -> None:
         """Call with the fate of exceptions that callbacks have."""
@@ -546,6 +574,11 @@ def _restore(queue: Queue, frame: FrameType, trace: TracebackType) -> None:
     elif frame.f_code is mood_on_event.__code__ and not _was_called(trace):
         slot = variables["slot"]
         lib.mood_feed(queue.held[slot]._ptr, slot, variables["revents"])
+    elif frame.f_code is mood_on_reschedule.__code__:
+        # C is told that it has failed, and has it stopped.
+        watcher = queue.held[variables["slot"]]
+        if watcher not in queue.failed:
+            queue.failed.append(watcher)
     queue.sweep()
 
 
