@@ -1256,8 +1256,11 @@ static int mood_after_fork(struct mood_loop *l)
         pthread_mutex_init(&l->lock, NULL);
         renew(l);
         if (l->running && !pthread_equal(l->runner, pthread_self())) {
-            /* That thread is not here, and will not return from libev. */
-            l->running = l->invoking = l->collecting = 0;
+            /* That thread is not here, and will not return from libev. It may have
+             * waited, in Loop.callback, for this one to invoke what is pending. */
+            l->running = l->collecting = 0;
+            if (!pthread_equal(l->invoker, pthread_self()))
+                l->invoking = 0;
             l->lost = (int)ev_depth(l->ev);
             return 1;
         }
