@@ -681,7 +681,7 @@ def _missing(self: Watcher, name: str) -> None:
     """The `__getattr__` of a subclass that may forget to call `__init__`."""
     if name == "_memory":
         # __init__ asks for it.
-        return None
+        return
     ours = [cls for cls in type(self).__mro__ if cls.__module__ == __name__]
     if any(name in vars(cls).get("__slots__", ()) for cls in ours):
         raise Error(
