@@ -640,7 +640,7 @@ def an_object() -> Iterator[Step]:
                 watcher = loop.timer(3600.0, 0.0, ignore)
                 watcher.start()
                 watcher.stop()
-                kept.append({})
+                kept.append(bytearray(32))
 
         yield step
 
