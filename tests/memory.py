@@ -629,7 +629,7 @@ def loops_in_threads() -> Iterator[Step]:
 # -- leaks, to see that they are found ------------------------------------------------
 
 
-@row(rows=PLANTED)
+@row(short=20_000, rows=PLANTED)
 def an_object() -> Iterator[Step]:
     """A small object is kept for each watcher."""
     kept: list[object] = []
@@ -645,7 +645,7 @@ def an_object() -> Iterator[Step]:
         yield step
 
 
-@row(rows=PLANTED)
+@row(short=20_000, rows=PLANTED)
 def a_slot() -> Iterator[Step]:
     """A place in the table is not given back: a pointer."""
 
@@ -665,7 +665,7 @@ def a_slot() -> Iterator[Step]:
         yield step
 
 
-@row(rows=PLANTED)
+@row(short=20_000, rows=PLANTED)
 def a_struct() -> Iterator[Step]:
     """libev's struct of an Io, by malloc."""
     kept: list[object] = []
