@@ -23,7 +23,7 @@ from mood_event import (
     EV_CUSTOM,
     EV_READ,
     EV_WRITE,
-    EVBACKEND_ALL,
+    EVBACKEND_LINUXAIO,
     EVRUN_NOWAIT,
     Error,
     Loop,
@@ -501,7 +501,7 @@ def signals_come() -> Iterator[Step]:
         yield step
 
 
-@row(full=5_000, short=100, batch=1)
+@row(full=2_000, short=100, batch=1)
 def children_end() -> Iterator[Step]:
     """Each is forked, and reaped by its watcher."""
 
@@ -559,14 +559,19 @@ def loops() -> Iterator[Step]:
     yield step
 
 
-@row(full=2_000, short=20, batch=1)
+@row(full=5_000, short=100, batch=1)
 def loops_of_every_backend() -> Iterator[Step]:
-    """One of each that this system has."""
+    """One of each that this system has.
+
+    But for linuxaio, which libev takes for no loop by itself: libev 4.33 never frees
+    its array linuxaio_iocbps, which is some 150 bytes for each loop.
+    """
+    supported = mood_event.supported_backends() & ~EVBACKEND_LINUXAIO
     backends = []
-    for shift in range(32):
-        backend = 1 << shift & EVBACKEND_ALL & mood_event.supported_backends()
-        with contextlib.suppress(Error), Loop(backend):
-            backends.append(backend)
+    for backend in (1 << shift for shift in range(32)):
+        if backend & supported:
+            with contextlib.suppress(Error), Loop(backend):
+                backends.append(backend)
 
     def step() -> None:
         for backend in backends:
