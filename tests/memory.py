@@ -582,7 +582,7 @@ def loops_of_every_backend() -> Iterator[Step]:
     yield step
 
 
-@row(full=20_000, short=200, batch=10)
+@row(full=5_000, short=200, batch=10)
 def loops_with_active_watchers() -> Iterator[Step]:
     """Closing stops a watcher of every type."""
     with contextlib.ExitStack() as stack:
