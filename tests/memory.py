@@ -245,7 +245,7 @@ def watchers_are_stopped_by_others() -> Iterator[Step]:
         yield step
 
 
-@row()
+@row(short=4_000)
 def watchers_run_the_loop() -> Iterator[Step]:
     """What the nested run does not deliver, libev has again."""
     with Loop() as loop:
@@ -263,7 +263,7 @@ def watchers_run_the_loop() -> Iterator[Step]:
         yield step
 
 
-@row()
+@row(short=4_000)
 def watchers_are_set_and_made_anew() -> Iterator[Step]:
     """What each had before is dropped."""
     with Loop() as loop:
@@ -322,7 +322,7 @@ def watchers_are_refused() -> Iterator[Step]:
         yield step
 
 
-@row(full=20_000, short=2_000)
+@row(full=20_000, short=1_000)
 def watchers_in_cycles() -> Iterator[Step]:
     """Some are active, on a loop that is part of the cycle and not closed."""
 
@@ -347,7 +347,7 @@ def watchers_in_cycles() -> Iterator[Step]:
     yield step
 
 
-@row()
+@row(short=4_000)
 def exceptions_are_reported() -> Iterator[Step]:
     """The loop goes on."""
     with Loop() as loop:
@@ -360,7 +360,7 @@ def exceptions_are_reported() -> Iterator[Step]:
         yield step
 
 
-@row()
+@row(short=4_000)
 def exceptions_are_raised() -> Iterator[Step]:
     """The rest of the batch comes with the next start."""
     with Loop() as loop:
@@ -390,7 +390,7 @@ def schedulers_fail() -> Iterator[Step]:
         yield step
 
 
-@row()
+@row(short=4_000)
 def descriptors_are_closed_under_watchers() -> Iterator[Step]:
     """Each is an EV_ERROR."""
     with Loop() as loop:
@@ -415,7 +415,7 @@ def descriptors_are_closed_under_watchers() -> Iterator[Step]:
 # -- each type's own ------------------------------------------------------------------
 
 
-@row()
+@row(short=4_000)
 def descriptors_are_watched_and_closed() -> Iterator[Step]:
     """Each is another file with the same number."""
     with Loop() as loop:
@@ -438,7 +438,7 @@ def descriptors_are_watched_and_closed() -> Iterator[Step]:
         yield step
 
 
-@row()
+@row(short=4_000)
 def once() -> Iterator[Step]:
     """A descriptor that is ready, a timeout, and one that is not with a timeout."""
     with Loop() as loop:
@@ -612,7 +612,7 @@ def loops_that_nobody_closes() -> Iterator[Step]:
     yield step
 
 
-@row(full=20_000, short=1_000)
+@row(full=20_000, short=400, batch=10)
 def loops_in_threads() -> Iterator[Step]:
     """Each is run in a thread of its own, which another wakes."""
     import threading
@@ -622,7 +622,7 @@ def loops_in_threads() -> Iterator[Step]:
         loop.start()
 
     def step() -> None:
-        for _ in range(BATCH):
+        for _ in range(10):
             with Loop() as loop:
                 thread = threading.Thread(target=run, args=(loop,))
                 thread.start()
