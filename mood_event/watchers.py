@@ -67,6 +67,9 @@ _MAX = sys.float_info.max
 
 _MASKS = frozenset((EV_READ, EV_WRITE, EV_READ | EV_WRITE))
 
+# Filled when it is needed: to ask takes a fifth of a millisecond.
+_valid_signums: frozenset[int] = frozenset()
+
 # Below this libev's own arithmetic gives out (ev.pod, ev_periodic).
 _SHORTEST_INTERVAL = 1 / 8192
 
@@ -229,8 +232,11 @@ def to_signum(what: str, value: object) -> int:
     """
     import signal
 
+    global _valid_signums
+    if not _valid_signums:
+        _valid_signums = frozenset(map(int, signal.valid_signals()))
     signum = to_index(what, "signum", value)
-    if signum not in signal.valid_signals():
+    if signum not in _valid_signums:
         raise ValueError(f"{what}: signum must be a valid signal, got {signum}")
     if signum in (signal.SIGKILL, signal.SIGSTOP):
         raise ValueError(f"{what}: signum must not be {signal.Signals(signum).name}")
