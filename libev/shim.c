@@ -549,6 +549,21 @@ static int can_go_on(struct mood_loop *l)
     return !failure;
 }
 
+/* Call Loop.callback, which may have another thread invoke what is pending. */
+static void hand_over(struct mood_loop *l)
+{
+    int outer;
+
+    pthread_mutex_lock(&l->lock);
+    outer = l->handed_over;
+    l->handed_over = 1;
+    pthread_mutex_unlock(&l->lock);
+    mood_on_callback(l->id);
+    pthread_mutex_lock(&l->lock);
+    l->handed_over = outer;
+    pthread_mutex_unlock(&l->lock);
+}
+
 static void on_invoke_pending(struct ev_loop *ev)
 {
     struct mood_loop *l = ev_userdata(ev);
@@ -576,7 +591,7 @@ static void on_invoke_pending(struct ev_loop *ev)
             for (int slot = 1; slot < l->room; slot++)
                 if (l->held[slot] && !ev_is_active(watcher_ev(l->held[slot])))
                     rekeep(l->held[slot]);
-        mood_on_callback(l->id);
+        hand_over(l);
     } else
         invoke(l);
     /* Whatever libev leaves there before the next time is libev's. */
@@ -1138,8 +1153,10 @@ static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
         pthread_mutex_unlock(&l->lock);
         return MOOD_ELSEWHERE;
     }
-    if (!l->running++)
+    if (!l->running++) {
         l->runner = pthread_self();
+        l->handed_over = 0;
+    }
     pthread_mutex_unlock(&l->lock);
 
     result = listen_for_knocks(l);
@@ -1188,17 +1205,27 @@ static int mood_elsewhere(struct mood_loop *l)
 
 static int mood_invoke(struct mood_loop *l)
 {
-    pthread_t outer = l->invoker;
+    pthread_t me = pthread_self(), outer;
+    int handed_over;
 
     REFUSE(l);
     pthread_mutex_lock(&l->lock);
+    outer = l->invoker;
+    handed_over = l->handed_over;
+    if ((l->invoking || l->running) && !handed_over &&
+        !pthread_equal(l->invoking ? outer : l->runner, me)) {
+        pthread_mutex_unlock(&l->lock);
+        return MOOD_ELSEWHERE;
+    }
     l->invoking++;
-    l->invoker = pthread_self();
+    l->invoker = me;
+    l->handed_over = 0;
     pthread_mutex_unlock(&l->lock);
     invoke(l);
     pthread_mutex_lock(&l->lock);
     l->invoking--;
     l->invoker = outer;
+    l->handed_over = handed_over;
     pthread_mutex_unlock(&l->lock);
     return 0;
 }
@@ -1247,7 +1274,7 @@ static int mood_fork(struct mood_loop *l)
 }
 
 /* In the child of a fork: locks may have been held by threads that are gone. 1 if
- * one of these was running the loop. */
+ * one of these was running the loop, or invoking what it had pending. */
 static int mood_after_fork(struct mood_loop *l)
 {
     pthread_mutex_init(&process_lock, NULL);
@@ -1258,10 +1285,15 @@ static int mood_after_fork(struct mood_loop *l)
         if (l->running && !pthread_equal(l->runner, pthread_self())) {
             /* That thread is not here, and will not return from libev. It may have
              * waited, in Loop.callback, for this one to invoke what is pending. */
-            l->running = l->collecting = 0;
+            l->running = l->collecting = l->handed_over = 0;
             if (!pthread_equal(l->invoker, pthread_self()))
                 l->invoking = 0;
             l->lost = (int)ev_depth(l->ev);
+            return 1;
+        }
+        if (l->invoking && !pthread_equal(l->invoker, pthread_self())) {
+            /* Nor will this one, which Loop.callback had handed them to. */
+            l->invoking = l->handed_over = 0;
             return 1;
         }
     }

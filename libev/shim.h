@@ -82,6 +82,7 @@ struct mood_loop {
     int lost;         /* runs of a thread that a fork left behind */
     int invoking;     /* nested invocations that Python has called */
     pthread_t invoker;
+    int handed_over;  /* in Loop.callback, which may have any thread invoke */
 
     int has_pipe;           /* libev's wake-up pipe is there: async_send may be */
     struct mood_async knock; /* wakes the loop from any thread */
