@@ -683,7 +683,7 @@ class Watcher:
             raise self._refused("keepalive", error)
 
 
-def _missing(self: Watcher, name: str) -> None:
+def _missing(self: Watcher, name: str) -> Any:
     """The `__getattr__` of a subclass that may forget to call `__init__`."""
     if name == "_memory":
         # __init__ asks for it.

@@ -6,11 +6,12 @@ its arguments here, and has all these rows then.
 
 import os
 import signal
-from typing import Any, Callable, Optional
+from collections.abc import Iterator
+from typing import Any, Callable, NamedTuple, Optional
 
 import mood_event
 from misuse.table import Case, ignore
-from mood_event import EV_CUSTOM, EV_READ, Loop, Watcher
+from mood_event import EV_CUSTOM, EV_READ, EVRUN_NOWAIT, Loop, Watcher
 
 KINDS = sorted(Watcher.kinds)
 
@@ -36,7 +37,8 @@ def later(scheduler: Any, now: float) -> float:
 ARGUMENTS: dict[str, Callable[[Case], tuple[Any, ...]]] = {
     "io": lambda case: (case.pipe()[0], EV_READ),
     "timer": lambda case: (1e4, 1e4),
-    "periodic": lambda case: (mood_event.time() + 1e4, 0.0),
+    # The next one is in 2033.
+    "periodic": lambda case: (0.0, 1e9),
     "scheduler": lambda case: (later,),
     "signal": lambda case: (signal.SIGUSR2,),
     "child": lambda case: (os.getpid(), False),
@@ -88,6 +90,93 @@ def make_all(case: Case, state: str = "unmade") -> list[Any]:
     return [make(case, kind, state=state) for kind in KINDS]
 
 
-def public(thing: Any) -> list[str]:
-    """The names of all methods and attributes that are meant for callers."""
-    return [name for name in dir(thing) if not name.startswith("_")]
+def nothing() -> None:
+    """What other threads want called."""
+
+
+# -- everything that can be done to a loop or a watcher -------------------------------
+
+# What is called without arguments is not in here.
+LOOP_ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "start": (EVRUN_NOWAIT,),
+    "feed_fd_event": (0, EV_READ),
+    "feed_signal_event": (signal.SIGUSR2,),
+    "once": (None, 0, 1e4, ignore),
+    "call_soon_threadsafe": (nothing,),
+}
+WATCHER_ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "feed": (EV_CUSTOM,),
+    "invoke": (EV_CUSTOM,),
+}
+VALUES: dict[str, Any] = {
+    "callback": ignore,
+    "data": "data",
+    "priority": 1,
+    "keepalive": False,
+    "repeat": 1e4,
+    "offset": 0.0,
+    "interval": 1e9,
+    "io_interval": 0.001,
+    "timeout_interval": 0.001,
+    "scheduler": later,
+    "reschedule": later,
+    "rpid": 1,
+    "rstatus": 1,
+}
+
+
+class Use(NamedTuple):
+    """One thing to do: call a method, or get or set a property."""
+
+    name: str
+    how: str
+    do: Callable[[], Any]
+
+
+def uses(case: Case, thing: Any) -> Iterator[Use]:
+    """Everything public that a loop or a watcher has, each once; `close` last."""
+    cls = type(thing)
+    names = [name for name in dir(cls) if not name.startswith("_")]
+    names.sort(key=lambda name: (name == "close", name))
+    for name in names:
+        value = getattr(cls, name)
+        if isinstance(value, property):
+            yield Use(name, "get", lambda name=name: getattr(thing, name))
+            if value.fset:
+                yield Use(
+                    name,
+                    "set",
+                    lambda name=name: setattr(thing, name, VALUES[name]),
+                )
+        elif callable(value):
+            arguments = _arguments(case, thing, name)
+            yield Use(
+                name,
+                "call",
+                lambda name=name, arguments=arguments: getattr(thing, name)(*arguments),
+            )
+
+
+def _arguments(case: Case, thing: Any, name: str) -> tuple[Any, ...]:
+    if isinstance(thing, Watcher):
+        if name == "set":
+            return ARGUMENTS[_kind(thing)](case)
+        return WATCHER_ARGUMENTS.get(name, ())
+    kind = name.rstrip("_")
+    if kind in ARGUMENTS:
+        return (*ARGUMENTS[kind](case), ignore)
+    return LOOP_ARGUMENTS.get(name, ())
+
+
+def _kind(watcher: Any) -> str:
+    """The name of a watcher's type, or of that which it is derived from."""
+    return next(kind for kind in KINDS if isinstance(watcher, Watcher.kinds[kind]))
+
+
+def outcome(function: Callable[..., Any], *args: Any) -> Optional[Exception]:
+    """What a call raises; None: nothing."""
+    try:
+        function(*args)
+    except Exception as error:
+        return error
+    return None

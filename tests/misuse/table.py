@@ -62,7 +62,7 @@ def row(
     def add(function: Callable[..., None]) -> Callable[..., None]:
         module = function.__module__.rpartition(".")[2]
         for values in itertools.product(*parameters.values()):
-            words = ",".join(map(_word, values))
+            words = ",".join([*map(_word, values), *options[1::2]])
             name = f"{module}.{function.__name__}" + (f"[{words}]" if words else "")
             assert name not in rows, name
             arguments = dict(zip(parameters, values))
