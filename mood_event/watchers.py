@@ -377,7 +377,7 @@ class Watcher:
             )
         # In its last event it has its slot still.
         result = _stop(self._ptr)
-        if result:
+        if result and self._queue.open:
             self._settle("__init__", result)
 
     def _is_initialised(self) -> bool:

@@ -42,32 +42,37 @@ from mood_event._ffi import ffi
 # -- __init__ -------------------------------------------------------------------------
 
 
-@row(kind=KINDS, state=["unmade", "idle"])
-def init_again(case: Case, kind: str, state: str) -> None:
-    watcher = make(case, kind, state=state)
-    for _ in range(2):
-        watcher.__init__(*ARGUMENTS[kind](case), case.loop, case.record)
-        with case.allows(case.loop):
-            watcher.feed(EV_CUSTOM)
-            case.loop.invoke()
-    assert case.seen == [(watcher, EV_CUSTOM)] * 2
+@row(kind=KINDS)
+def init_again(case: Case, kind: str) -> None:
+    for state in ("unmade", "idle"):
+        watcher = make(case, kind, state=state)
+        for _ in range(2):
+            watcher.__init__(*ARGUMENTS[kind](case), case.loop, case.record)
+            with case.allows(case.loop):
+                watcher.feed(EV_CUSTOM)
+                case.loop.invoke()
+        assert case.seen == [(watcher, EV_CUSTOM)] * 2
+        case.seen.clear()
 
 
-@row(kind=KINDS, state=["active", "pending"], elsewhere=[False, True])
-def init_again_too_early(case: Case, kind: str, state: str, elsewhere: bool) -> None:
-    watcher = make(case, kind, state=state)
-    # Child watchers have one loop only.
-    loop = Loop() if elsewhere and kind != "child" else case.loop
-    for _ in range(2):
-        with case.raises(Error, f"cannot init a watcher while it is {state}", watcher):
-            watcher.__init__(*ARGUMENTS[kind](case), loop, case.record)
-    watcher.stop()
-    watcher.__init__(*ARGUMENTS[kind](case), loop, case.record)
-    watcher.feed(EV_CUSTOM)
-    loop.start(EVRUN_NOWAIT)
-    assert case.seen == [(watcher, EV_CUSTOM)]
-    if loop is not case.loop:
-        loop.close()
+@row(kind=KINDS)
+def init_again_too_early(case: Case, kind: str) -> None:
+    for state, elsewhere in itertools.product(("active", "pending"), (False, True)):
+        watcher = make(case, kind, state=state)
+        # Child watchers have one loop only.
+        loop = Loop() if elsewhere and kind != "child" else case.loop
+        for _ in range(2):
+            with case.raises(
+                Error, f"cannot init a watcher while it is {state}", watcher
+            ):
+                watcher.__init__(*ARGUMENTS[kind](case), loop, case.record)
+        watcher.stop()
+        watcher.__init__(*ARGUMENTS[kind](case), loop, case.record)
+        watcher.feed(EV_CUSTOM)
+        loop.start(EVRUN_NOWAIT)
+        assert case.seen.pop() == (watcher, EV_CUSTOM)
+        if loop is not case.loop:
+            loop.close()
 
 
 @row(kind=KINDS)
@@ -97,23 +102,25 @@ def init_again_in_a_batch(case: Case, kind: str) -> None:
     assert len(case.seen) == 2
 
 
-@row(kind=KINDS, how=["subclass", "new", "failed"])
-def init_never(case: Case, kind: str, how: str) -> None:
-    cls: Any = Watcher.kinds[kind]
-    home(case, kind)
-    if how == "new":
-        watcher = cls.__new__(cls)
-    elif how == "subclass":
-        watcher = type("Forgetful", (cls,), {"__init__": lambda self: None})()
-    else:
-        watcher = type("Failing", (cls,), {"__init__": failing_init})(case.loop)
-    for use in sorted(uses(case, watcher), key=lambda use: use.how == "set"):
-        # The class itself has no words for it: only a subclass can forget.
-        expect_refusal(case, use, AttributeError if how == "new" else Error)
-    assert repr(watcher).endswith(" not initialised>")
-    watcher = make(case, kind)
-    with case.raises(TypeError, "must be", watcher):
-        Watcher.__init__(watcher, watcher, case.ignore)
+@row(how=["subclass", "new", "failed"])
+def init_never(case: Case, how: str) -> None:
+    case.loop = mood_event.default_loop()
+    for kind in KINDS:
+        cls: Any = Watcher.kinds[kind]
+        home(case, kind)
+        if how == "new":
+            watcher = cls.__new__(cls)
+        elif how == "subclass":
+            watcher = type("Forgetful", (cls,), {"__init__": lambda self: None})()
+        else:
+            watcher = type("Failing", (cls,), {"__init__": failing_init})(case.loop)
+        for use in sorted(uses(case, watcher), key=lambda use: use.how == "set"):
+            # The class itself has no words for it: only a subclass can forget.
+            expect_refusal(case, use, AttributeError if how == "new" else Error)
+        assert repr(watcher).endswith(" not initialised>")
+        watcher = make(case, kind)
+        with case.raises(TypeError, "must be", watcher):
+            Watcher.__init__(watcher, watcher, case.ignore)
 
 
 def failing_init(self: Any, loop: Any) -> None:
@@ -184,17 +191,19 @@ def loop_init_again(case: Case, closed: bool) -> None:
 # -- watchers of one loop, and another ------------------------------------------------
 
 
-@row(kind=KINDS, how=["class", "factory"])
-def watcher_in_place_of_a_loop(case: Case, kind: str, how: str) -> None:
+@row(how=["class", "factory"])
+def watcher_in_place_of_a_loop(case: Case, how: str) -> None:
     """It has a loop, but is none."""
-    loop = home(case, kind)
-    watcher = loop.timer(1e4, 0.0, case.ignore)
-    arguments = ARGUMENTS[kind](case)
-    with case.raises(TypeError, "loop must be a Loop, got <Timer", watcher):
-        if how == "class":
-            Watcher.kinds[kind](*arguments, watcher, case.ignore)
-        else:
-            getattr(Loop, kind)(watcher, *arguments, case.ignore)
+    case.loop = mood_event.default_loop()
+    for kind in KINDS:
+        loop = home(case, kind)
+        watcher = loop.timer(1e4, 0.0, case.ignore)
+        arguments = ARGUMENTS[kind](case)
+        with case.raises(TypeError, "loop must be a Loop, got <Timer", watcher):
+            if how == "class":
+                Watcher.kinds[kind](*arguments, watcher, case.ignore)
+            else:
+                getattr(Loop, kind)(watcher, *arguments, case.ignore)
 
 
 @row(kind=KINDS)

@@ -17,7 +17,7 @@ from typing import Any
 from misuse import MODULES
 from misuse.table import Case, rows
 
-LONGEST = 10.0
+LONGEST = 60.0
 
 
 def import_rows() -> None:
