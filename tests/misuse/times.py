@@ -338,7 +338,9 @@ def large_or_small(case: Case, place: Place) -> None:
                 place(case, value)
             continue
         with case.allows():
-            assert place(case, value) == float(value)
+            kept = place(case, value)
+        # What is left of a started one is a difference.
+        assert kept == float(value) or (place is once and abs(kept - value) < 1e-9)
 
 
 # -- Periodic -------------------------------------------------------------------------
