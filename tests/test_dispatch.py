@@ -885,3 +885,21 @@ def test_error_without_a_traceback_is_reported(unraisable: list[Any]) -> None:
     error = TypeError("from cffi")
     _dispatch._interrupted(TypeError, error, None)
     assert [args.exc_value for args in unraisable] == [error]
+
+
+def test_calls_that_a_nested_run_has_made_are_made_once(
+    loop: Loop, unraisable: list[Any]
+) -> None:
+    made: list[str] = []
+
+    def first() -> None:
+        made.append("first")
+        loop.call_soon_threadsafe(made.append, "third")
+        loop.start(EVRUN_NOWAIT)
+        made.append("after")
+
+    loop.call_soon_threadsafe(first)
+    loop.call_soon_threadsafe(made.append, "second")
+    loop.start(EVRUN_NOWAIT)
+    assert made == ["first", "second", "third", "after"]
+    assert unraisable == []
