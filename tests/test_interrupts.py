@@ -413,10 +413,9 @@ def test_scheduler_that_an_interrupt_keeps_from_being_asked_is_stopped(loop):
     scheduler.start()
     held, queue.held = queue.held, Held(queue.held)
     queue.held.armed = True
-    scheduler.reset()
-    queue.held = held
     with pytest.raises(KeyboardInterrupt):
-        loop.start(EVRUN_NOWAIT)
+        scheduler.reset()
+    queue.held = held
     assert not scheduler.active
     scheduler.start()
     assert len(asked) == 2
