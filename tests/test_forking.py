@@ -110,9 +110,10 @@ def go_on():
     loop.call_soon_threadsafe(seen.append, mine("call"))
     loop.timer(0.001, 0.0, note, mine("timer")).start()
     loop.periodic(time() + 0.001, 0.0, note, mine("periodic")).start()
-    soon = time() + 0.001
+    soon = []
     def schedule(watcher, now):
-        return soon if now < soon else now + 1e6
+        soon.append(now + 0.001)
+        return soon[0] if now < soon[0] else now + 1e6
     loop.scheduler(schedule, note, mine("scheduler")).start()
     process = in_child(lambda: None)
     loop.child(process, False, note, mine("child")).start()
