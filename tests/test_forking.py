@@ -455,6 +455,8 @@ def spawn(*arguments):
     )
     for process in processes:
         process.start()
+    for name in names:
+        watchers[name].stop()
 
 names = ["first", "second", "third"]
 context = multiprocessing.get_context("fork")
