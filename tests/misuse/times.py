@@ -245,11 +245,11 @@ INTERVALS: list[Place] = [
 PLACES = [*MAY_BE_NEGATIVE, *INTERVALS, once]
 
 
-# Each of these goes through its values: a row for each would be a thousand processes.
+# A row for each value in each place would be two thousand processes.
 
 
-@row(place=PLACES)
 def not_finite(case: Case, place: Place) -> None:
+    """What would break libev's order of timers."""
     for value in (
         math.nan,
         math.inf,
@@ -267,8 +267,8 @@ def not_finite(case: Case, place: Place) -> None:
             place(case, value)
 
 
-@row(place=PLACES)
 def no_number(case: Case, place: Place) -> None:
+    """What `float()` may take, and what nobody does."""
     for value in (
         "1",
         b"1",
@@ -285,15 +285,15 @@ def no_number(case: Case, place: Place) -> None:
             place(case, value)
 
 
-@row(place=PLACES)
 def float_raises(case: Case, place: Place) -> None:
+    """What `__float__` raises comes out as it is."""
     for raised in (ZeroDivisionError, ValueError, RecursionError, KeyboardInterrupt):
         with case.raises(raised, "no float"):
             place(case, Float(raised("no float")))
 
 
-@row(place=PLACES)
 def number(case: Case, place: Place) -> None:
+    """What gives a float is one."""
     for value in (0.03125, 1, True, Decimal("0.03125"), Fraction(1, 32), Float(1 / 32)):
         if place is sleep and value.__class__ in (int, bool):
             value = 0
@@ -302,8 +302,8 @@ def number(case: Case, place: Place) -> None:
         assert (kept, type(kept)) == (float(value), float)
 
 
-@row(place=PLACES)
 def float_that_changes_its_mind(case: Case, place: Place) -> None:
+    """What is checked is what is used."""
     with case.allows():
         assert place(case, Float(0.03125, math.nan)) == 0.03125
     # CPython does not ask a float, PyPy does.
@@ -315,22 +315,22 @@ def float_that_changes_its_mind(case: Case, place: Place) -> None:
             place(case, AnotherFloat(0.03125))
 
 
-@row(place=INTERVALS)
 def negative(case: Case, place: Place) -> None:
+    """Of an interval."""
     for value in (-1.0, -1, -5e-324, -1e300, Decimal(-1), Fraction(-1, 3)):
         with case.raises(ValueError, f"must be >= 0.0, got {value!r}"):
             place(case, value)
 
 
-@row(place=MAY_BE_NEGATIVE)
 def negative_where_it_may_be(case: Case, place: Place) -> None:
+    """The past is as good as now."""
     for value in (-1.0, -1, -5e-324, -1e300, Decimal(-1), Fraction(-1, 2)):
         with case.allows():
             assert place(case, value) == float(value)
 
 
-@row(place=[place for place in PLACES if place is not sleep])
 def large_or_small(case: Case, place: Place) -> None:
+    """Every float is a time."""
     for value in (1e300, 1.7e308, 10**300, 5e-324, 0, -0.0):
         if place in (periodic_interval, periodic_set_interval) and 0 < value < 1:
             with case.raises(ValueError, "interval must be 0.0 or >= 1/8192"):
@@ -340,6 +340,25 @@ def large_or_small(case: Case, place: Place) -> None:
             kept = place(case, value)
         # What is left of a started one is a difference.
         assert kept == float(value) or (place is once and abs(kept - value) < 1e-9)
+
+
+@row(place=PLACES)
+def refused(case: Case, place: Place) -> None:
+    not_finite(case, place)
+    no_number(case, place)
+    float_raises(case, place)
+    if place in INTERVALS:
+        negative(case, place)
+
+
+@row(place=PLACES)
+def taken(case: Case, place: Place) -> None:
+    number(case, place)
+    float_that_changes_its_mind(case, place)
+    if place in MAY_BE_NEGATIVE:
+        negative_where_it_may_be(case, place)
+    if place is not sleep:
+        large_or_small(case, place)
 
 
 # -- Periodic -------------------------------------------------------------------------
