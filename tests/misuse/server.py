@@ -6,6 +6,7 @@ a new interpreter, and a hundred times faster. A child ends as programs end.
 """
 
 import faulthandler
+import gc
 import json
 import os
 import select
@@ -24,6 +25,16 @@ def import_rows() -> None:
     """Fill the table."""
     for module in MODULES:
         __import__(f"misuse.{module}")
+
+
+def prepare_for_forks() -> None:
+    """Do here what would take each child longer than its row does."""
+    # The first loop imports it.
+    __import__("mood_event._interrupts")
+    if hasattr(gc, "freeze"):
+        # What is there already is not looked through at each child's end.
+        gc.collect()
+        gc.freeze()
 
 
 def wait_for(pid: int) -> int:
@@ -72,6 +83,7 @@ def run(name: str) -> "dict[str, Any] | None":
 def main() -> None:
     """Serve until there is no more to read."""
     import_rows()
+    prepare_for_forks()
     # Not by iteration over sys.stdin: a child must find nothing read ahead.
     while True:
         line = b""
