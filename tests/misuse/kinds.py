@@ -180,3 +180,20 @@ def outcome(function: Callable[..., Any], *args: Any) -> Optional[Exception]:
     except Exception as error:
         return error
     return None
+
+
+def without_end(case: Case, function: Callable[[], Any]) -> None:
+    """Call what nests runs of a loop until Python says that it is enough.
+
+    From then on something is `seen`, so that it can stop. Where Python has no room left
+    even to keep the exception, it is reported or printed: what is held here is that
+    all runs have ended, and that the loop is as good as new.
+    """
+    outcome(function)
+    case.seen.append((None, 0))
+    for _ in range(3):
+        # What was kept meanwhile, and what is pending still.
+        outcome(case.run)
+    case.reported.clear()
+    with case.allows():
+        assert (case.loop.depth, case.loop.pending) == (0, 0)

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from misuse.kinds import KINDS, make
+from misuse.kinds import KINDS, make, without_end
 from misuse.table import Case, row
 from mood_event import (
     EV_CHILD,
@@ -221,12 +221,14 @@ def revents_that_are_no_int(case: Case, how: str) -> None:
         assert not case.seen
 
 
-@row(how=["timer", "idle", "invoke", "call_soon_threadsafe"])
+@row(how=["timer", "idle", "invoke", "call_soon_threadsafe"], stderr=".*")
 def start_within_start_without_end(case: Case, how: str) -> None:
     """Runs nest until Python says that it is enough. Then they all end."""
 
     @fatal
     def nest(*arguments: object) -> None:
+        if case.seen:
+            return
         if how == "timer":
             case.loop.timer(0.0, 0.0, nest).start()
         elif how == "idle":
@@ -237,16 +239,7 @@ def start_within_start_without_end(case: Case, how: str) -> None:
             case.loop.call_soon_threadsafe(nest)
         case.loop.start(EVRUN_NOWAIT)
 
-    raised = 0
-    with case.allows(case.loop):
-        try:
-            nest()
-        except RecursionError:
-            raised = 1
-    # Where Python has no room left even to keep the exception, it is reported.
-    assert raised or case.reported
-    while case.reported:
-        assert case.reported.pop().exc_type is RecursionError
+    without_end(case, nest)
 
 
 # -- references -----------------------------------------------------------------------
@@ -276,11 +269,11 @@ def unref_without_ref(case: Case, kind: str, keepalive: bool) -> None:
     with case.raises(Error, says, watcher):
         case.loop.unref()
     assert case.loop.start() is False
+    for _ in range(references):
+        case.loop.ref()
     watcher.stop()
     with case.raises(Error, says, watcher):
         case.loop.unref()
-    for _ in range(references):
-        case.loop.ref()
     assert case.loop.start() is False
 
 
@@ -332,9 +325,8 @@ def unref_and_keepalive_together(case: Case) -> None:
         with case.allows(case.loop):
             watcher.keepalive = False
             watcher.keepalive = True
-        watcher.stop()
-    for _ in watchers:
         case.loop.ref()
+        watcher.stop()
     assert case.loop.start(EVRUN_NOWAIT) is False
 
 
