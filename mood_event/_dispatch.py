@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Queue",
     "fatal",
+    "handle_signals",
     "living_queues",
     "refused",
     "report",
@@ -522,6 +523,18 @@ _numbers = itertools.count()
 running: dict[int, Queue] = {}
 
 
+def handle_signals() -> None:
+    """Have Python call its handlers now, in the main thread.
+
+    Between two bytecodes it would as well, but on PyPy not reliably if another thread
+    runs while the signal comes.
+    """
+    import signal
+
+    # Asked to block nothing more, it handles what is there.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def living_queues() -> list[Queue]:
     """The queues of the loops that are open."""
     queues = [reference() for reference in list(_queues.values())]
@@ -657,9 +670,7 @@ def mood_on_signal(loop: int) -> None:
     queue = _queues[loop]()
     # What C has collected is all still to be delivered.
     queue.rest = None
-    for _ in range(2):
-        # PyPy looks for signals at a jump backwards.
-        pass
+    handle_signals()
 
 
 @_extern(onerror=_interrupted)

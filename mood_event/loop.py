@@ -14,7 +14,14 @@ import sys
 from _thread import get_ident
 
 from mood_event import constants
-from mood_event._dispatch import Queue, living_queues, refused, running, trim
+from mood_event._dispatch import (
+    Queue,
+    handle_signals,
+    living_queues,
+    refused,
+    running,
+    trim,
+)
 from mood_event._dispatch import fatal as _fatal
 from mood_event._ffi import lib
 from mood_event.constants import (
@@ -248,6 +255,9 @@ class Loop:
         try:
             if not flags & EVRUN_NOWAIT:
                 wakeup, previous = self._install_wakeup()
+                if wakeup >= 0:
+                    # What came before would not wake it.
+                    handle_signals()
             result = _run(self._c, flags, wakeup, previous)
         finally:
             try:

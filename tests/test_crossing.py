@@ -1,10 +1,11 @@
 """Eight loops in eight threads, which send one another all they can: nothing is lost.
 
 Each thread sends numbers to every loop, through pipes, through Async watchers with a
-queue beside each, and by call_soon_threadsafe. Each loop checks that what comes from one
-sender by one way comes in order, each number once.
+queue beside each, and by call_soon_threadsafe. Each loop checks that what comes from
+one sender by one way comes in order, each number once.
 """
 
+import contextlib
 import os
 import struct
 import threading
@@ -96,10 +97,8 @@ class Member:
 
     def on_writable(self, watcher, revents):
         data = self.unsent[watcher.data]
-        try:
+        with contextlib.suppress(BlockingIOError):
             data = data[os.write(watcher.fd, data) :] if data else data
-        except BlockingIOError:
-            pass
         self.unsent[watcher.data] = data
         if data:
             watcher.start()

@@ -196,8 +196,11 @@ loop.start()
     "loop in a loop": """
 outer = Loop()
 def nest(watcher, revents):
-    forking = loop.idle(lambda watcher, revents: (watcher.stop(), fork_here(), loop.stop()))
-    forking.start()
+    def fork(watcher, revents):
+        watcher.stop()
+        fork_here()
+        loop.stop()
+    loop.idle(fork).start()
     loop.start()
     outer.stop()
 outer.idle(nest).start()
@@ -207,7 +210,11 @@ outer.close()
     "older loop in a loop": """
 inner = Loop()
 def nest(watcher, revents):
-    inner.idle(lambda watcher, revents: (watcher.stop(), fork_here(), inner.stop())).start()
+    def fork(watcher, revents):
+        watcher.stop()
+        fork_here()
+        inner.stop()
+    inner.idle(fork).start()
     inner.start()
     watcher.stop()
     loop.stop()
@@ -217,7 +224,7 @@ inner.close()
 """,
 }
 
-BACKENDS = "SELECT POLL EPOLL LINUXAIO IOURING".split()
+BACKENDS = ["SELECT", "POLL", "EPOLL", "LINUXAIO", "IOURING"]
 
 
 @pytest.fixture

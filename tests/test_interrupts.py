@@ -1,7 +1,7 @@
 """Ctrl-C at random moments, whatever a loop does: raised by `start`, and nothing lost.
 
-What sends real SIGINTs, from a process beside, is in a script. Where an interrupt has to
-come between two given steps, the test raises it there.
+What sends real SIGINTs, from a process beside, is in a script. Where an interrupt has
+to come between two given steps, the test raises it there.
 """
 
 import pytest
