@@ -645,7 +645,7 @@ static void on_embed_fork(struct ev_loop *ev, ev_fork *fork, int revents)
 
     if (!embeds_still(l, w))
         return;
-    /* Without them, the loop would have fewer references than none for a while. */
+    /* There must not be fewer references than none, not even in between. */
     rekeep(&w->head);
     /* Its descriptor is about to be closed. */
     ev_io_stop(ev, &w->ev.io);
@@ -653,13 +653,14 @@ static void on_embed_fork(struct ev_loop *ev, ev_fork *fork, int revents)
     ev_run(other, EVRUN_NOWAIT);
     if (l->held[slot] != &w->head || !ev_is_active(&w->ev))
         return;
+    rekeep(&w->head);
     revents = ev_clear_pending(ev, &w->ev);
     ev_embed_stop(ev, &w->ev);
     start_embedding(ev, &w->ev);
+    if (!w->head.keepalive)
+        unkeep(&w->head);
     if (revents)
         ev_feed_event(ev, &w->ev, revents);
-    if (!w->head.keepalive && !w->head.unrefed)
-        unkeep(&w->head);
 }
 
 static void start_embedding(struct ev_loop *ev, ev_embed *w)
