@@ -433,6 +433,10 @@ class Queue:
                 other = getattr(watcher, "_other", None)
                 if other is not None and other._queue.kept is exc:
                     other._queue.take_kept()
+            for embed in self.embeds:
+                if embed._queue.kept is exc:
+                    # Raised here, it is not to be raised there as well.
+                    embed._queue.take_kept()
         return exc
 
     def raise_kept(self) -> None:

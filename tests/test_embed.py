@@ -414,6 +414,20 @@ def test_embed_goes_on_after_a_fork(outer, other, pipe, keepalive):
         assert outer.start(EVRUN_NOWAIT) is keepalive
 
 
+@pytest.mark.core
+def test_embed_that_does_not_keep_the_loop_running_follows_a_fork(outer, other):
+    """The debug build counts references in between."""
+    embed = outer.embed(other)
+    embed.keepalive = False
+    embed.start()
+    assert not outer.start(EVRUN_NOWAIT)
+    outer.reset()
+    assert not outer.start(EVRUN_NOWAIT)
+    outer.verify()
+    embed.keepalive = True
+    assert outer.start(EVRUN_NOWAIT)
+
+
 def test_embed_keeps_an_event_that_the_embedded_loop_feeds_at_a_fork(outer, other):
     seen = []
     embed = outer.embed(other, lambda watcher, revents: seen.append(revents))
@@ -442,3 +456,34 @@ def test_embedded_callback_that_is_fatal_at_a_fork_ends_the_outer_run(
     with pytest.raises(error):
         outer.start(EVRUN_NOWAIT)
     assert outer.start(EVRUN_NOWAIT)
+
+
+def test_what_is_fatal_in_an_embedded_loop_that_nobody_runs_is_raised_once(
+    outer, other
+):
+    outer.embed(other).start()
+    outer.start(EVRUN_NOWAIT)
+    watcher = other.prepare(lambda watcher, revents: 1 / 0)
+    other.debug = True
+    with pytest.raises(ZeroDivisionError):
+        watcher.invoke(EV_CUSTOM)
+    assert outer.start(EVRUN_NOWAIT)
+
+
+def test_embedded_loop_may_catch_what_is_fatal_in_it(outer, other):
+    caught = []
+
+    def catch(watcher, revents):
+        watcher.stop()
+        with pytest.raises(ZeroDivisionError) as info:
+            failing.invoke(EV_CUSTOM)
+        caught.append(info.type)
+
+    failing = other.check(fatal(lambda watcher, revents: 1 / 0))
+    outer.embed(other).start()
+    outer.start(EVRUN_NOWAIT)
+    other.prepare(catch).start()
+    # libev runs the embedded loop.
+    outer.reset()
+    assert outer.start(EVRUN_NOWAIT)
+    assert caught == [ZeroDivisionError]
