@@ -341,6 +341,7 @@ static void unkeep(mood_watcher *w)
     for (int i = references(w); i--;)
         ev_unref(w->loop->ev);
     w->loop->unkept += references(w);
+    w->loop->has_fewer = 1;
     w->unrefed = 1;
 }
 
@@ -478,6 +479,7 @@ static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
     l->events[2 * l->count + 1] = revents;
     l->count++;
     if (!ev_is_active(evw)) {
+        l->has_fewer = 1;
         if (w->unrefed)
             rekeep(w);
         if (!l->retiring[w->slot]) {
@@ -564,6 +566,30 @@ static void hand_over(struct mood_loop *l)
     pthread_mutex_unlock(&l->lock);
 }
 
+static int references_left(const struct mood_loop *l)
+{
+    int left = l->balance - l->unkept;
+
+    for (int slot = 2; slot < l->room; slot++)
+        if (l->held[slot] && ev_is_active(watcher_ev(l->held[slot])))
+            left += references(l->held[slot]);
+    return left;
+}
+
+/* libev runs for ever once it has fewer references than none: a watcher was stopped
+ * that unref() had been called for, and ref() not yet. It is called here, and then
+ * does nothing when the program does. */
+static void advance_references(struct mood_loop *l)
+{
+    if (l->balance < 0 && l->has_fewer)
+        for (int left = references_left(l); left < 0; left++) {
+            ev_ref(l->ev);
+            l->balance++;
+            l->advanced++;
+        }
+    l->has_fewer = 0;
+}
+
 static void on_invoke_pending(struct ev_loop *ev)
 {
     struct mood_loop *l = ev_userdata(ev);
@@ -594,6 +620,7 @@ static void on_invoke_pending(struct ev_loop *ev)
         hand_over(l);
     } else
         invoke(l);
+    advance_references(l);
     /* Whatever libev leaves there before the next time is libev's. */
     errno = 0;
 }
@@ -915,6 +942,10 @@ static void on_sigchld(struct ev_loop *ev, ev_signal *sigchld, int revents)
     (void)ev;
 }
 
+/* One may have ended already, and its SIGCHLD with it. Not by ev_feed_event: the
+ * iteration would deliver it first, and then wait for another event. */
+static void look_for_children(void) { ev_feed_signal(SIGCHLD); }
+
 static int start_children(struct mood_loop *l)
 {
     if (!l->children) {
@@ -929,8 +960,7 @@ static int start_children(struct mood_loop *l)
         ev_unref(l->ev);
     }
     l->children++;
-    /* It may have ended already, and SIGCHLD with it. */
-    ev_feed_event(l->ev, &l->sigchld, EV_SIGNAL);
+    look_for_children();
     return 0;
 }
 
@@ -1170,8 +1200,9 @@ static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
         if (l->reap_later) {
             l->reap_later = 0;
             if (l->children)
-                ev_feed_event(l->ev, &l->sigchld, EV_SIGNAL);
+                look_for_children();
         }
+        advance_references(l);
         running = l;
         collecting = NULL;
         errno = 0;
@@ -1335,22 +1366,19 @@ static int mood_ref(struct mood_loop *l)
     REFUSE(l);
     if (l->balance == INT32_MAX)
         return MOOD_UNBALANCED;
-    l->balance++;
-    ev_ref(l->ev);
+    if (l->advanced)
+        l->advanced--;
+    else {
+        l->balance++;
+        ev_ref(l->ev);
+    }
     return 0;
 }
 
-/* libev runs for ever once it has fewer references than none. */
 static int mood_unref(struct mood_loop *l)
 {
-    int references_left;
-
     REFUSE(l);
-    references_left = l->balance - l->unkept;
-    for (int slot = 2; slot < l->room; slot++)
-        if (l->held[slot] && ev_is_active(watcher_ev(l->held[slot])))
-            references_left += references(l->held[slot]);
-    if (references_left <= 0)
+    if (references_left(l) <= 0)
         return MOOD_UNBALANCED;
     l->balance--;
     ev_unref(l->ev);
@@ -1360,6 +1388,7 @@ static int mood_unref(struct mood_loop *l)
 static int mood_verify(struct mood_loop *l)
 {
     REFUSE(l);
+    advance_references(l);
     ev_verify(l->ev);
     return 0;
 }
@@ -1571,6 +1600,7 @@ static int mood_stop(void *p)
     evw = watcher_ev(w);
     forgotten = forget(w);
     if (ev_is_active(evw)) {
+        l->has_fewer = 1;
         rekeep(w);
         if (w->type == MOOD_TYPE_signal)
             detach_signal(l, &((struct mood_signal *)w)->ev);
@@ -1665,6 +1695,7 @@ static int timer_again(struct mood_timer *w)
     freshen(l);
     ev_timer_again(l->ev, &w->ev);
     if (!ev_is_active(&w->ev)) {
+        l->has_fewer = 1;
         rekeep(&w->head);
         return forgotten | let_go(&w->head);
     }
@@ -1762,6 +1793,7 @@ static int mood_periodic_fail(struct mood_periodic *w)
     settle(l);
     revents = ev_clear_pending(l->ev, &w->ev);
     rekeep(&w->head);
+    l->has_fewer = 1;
     ev_periodic_stop(l->ev, &w->ev);
     if (revents)
         ev_feed_event(l->ev, &w->ev, revents);

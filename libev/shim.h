@@ -71,6 +71,8 @@ struct mood_loop {
     int failed;       /* a Scheduler has failed */
     int suspended;
     int balance; /* of ref() and unref() */
+    int advanced;    /* of these, what no ref() was called for yet */
+    int has_fewer;   /* references than when these were looked at */
     int failure; /* what libev gave up on, as mood_run returns it */
     int forked;  /* libev is to renew what the kernel has of the loop */
     int highest; /* descriptor that there is memory for */

@@ -57,6 +57,20 @@ def ignore(watcher, revents):
     """A callback that does nothing."""
 
 
+def test_child_that_has_ended_before_is_the_event_that_start_waits_for(run):
+    run(
+        """
+pid = fork(3)
+wait_for_end(pid)
+loop.child(pid, False, lambda watcher, revents: seen.append(watcher.rstatus)).start()
+assert loop.start(EVRUN_ONCE) is True
+assert seen == [3 << 8]
+loop.close()
+""",
+        timeout=20,
+    )
+
+
 @pytest.fixture
 def run(run_script):
     """Run a script with PRELUDE before it."""
