@@ -815,6 +815,44 @@ def test_unref_of_no_reference_is_an_error(loop):
     assert loop.start() is False
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_unref_without_ref_before_stop_does_not_count_for_other_watchers(
+    loop, events, count
+):
+    seen, callback = events
+    watchers = [loop.timer(1e4, 0.0, ignore) for _ in range(count)]
+    for watcher in watchers:
+        watcher.start()
+        loop.unref()
+    for watcher in watchers:
+        watcher.stop()
+    loop.verify()
+    assert loop.start() is False
+    timer = loop.timer(0.001, 0.0, callback)
+    timer.start()
+    assert loop.start() is False
+    assert seen == [(timer, EV_TIMER)]
+    # Too late, and without effect: these are not one too many.
+    for _ in watchers:
+        loop.ref()
+    assert loop.start() is False
+    loop.ref()
+    assert loop.start(EVRUN_NOWAIT) is True
+    loop.unref()
+
+
+def test_unref_of_timers_that_end_without_ref_does_not_keep_the_loop(loop, events):
+    seen, callback = events
+    loop.ref()
+    for _ in range(3):
+        loop.timer(0.0, 0.0, callback).start()
+        loop.unref()
+    assert loop.start() is False
+    assert loop.start() is False
+    assert len(seen) == 3
+    loop.verify()
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_unref_counts_one_reference_per_watcher(request, place, name):
     loop = request.getfixturevalue("default_loop" if name == "child" else "loop")
