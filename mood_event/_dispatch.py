@@ -406,6 +406,9 @@ class Queue:
         # In this order, and so below: an interrupt in between is kept, or this one.
         self.halt()
         self.kept = exc
+        if self.calls:
+            # It may have come to _callback, where that does not see to it.
+            lib.mood_knock(self.c)
         if not self.entered:
             # libev runs it, for the loop that embeds it.
             for embed in self.embeds:
@@ -590,7 +593,9 @@ def _restore(queue: Queue, frame: FrameType, trace: TracebackType) -> None:
         queue.spill(position)
     elif frame.f_code is mood_on_event.__code__ and not _was_called(trace):
         slot = variables["slot"]
-        lib.mood_feed(queue.held[slot]._ptr, slot, variables["revents"])
+        # For the calls of other threads there is no struct: keep() sees to them.
+        if slot != queue._slot:
+            lib.mood_feed(queue.held[slot]._ptr, slot, variables["revents"])
     elif frame.f_code is mood_on_reschedule.__code__:
         # C is told that it has failed, and has it stopped.
         watcher = queue.held[variables["slot"]]
