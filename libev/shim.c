@@ -513,7 +513,8 @@ static void invoke(struct mood_loop *l)
             l->signalled = 0;
             mood_on_signal(l->id);
         }
-        deliver(l);
+        /* The loop may be being collected, further out, by what this is in. */
+        flush(l);
     }
 }
 

@@ -487,3 +487,32 @@ def test_embedded_loop_may_catch_what_is_fatal_in_it(outer, other):
     outer.reset()
     assert outer.start(EVRUN_NOWAIT)
     assert caught == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("method", ["start", "invoke"])
+def test_embedded_callback_that_runs_the_outer_loop_gets_each_event_once(
+    outer, other, method
+):
+    """While libev runs the embedded loop, the outer one is being collected."""
+    seen = []
+
+    def called(watcher, revents):
+        seen.append(watcher.data)
+        if watcher.data == "first":
+            last.feed(EV_CUSTOM)
+
+    def nest(watcher, revents):
+        watcher.stop()
+        second.feed(EV_CUSTOM)
+        first.feed(EV_CUSTOM)
+        outer.start(EVRUN_NOWAIT) if method == "start" else outer.invoke()
+
+    first, second, last = (
+        outer.check(called, name) for name in ("first", "second", "last")
+    )
+    outer.embed(other).start()
+    outer.start(EVRUN_NOWAIT)
+    other.prepare(nest).start()
+    outer.reset()
+    outer.start(EVRUN_NOWAIT)
+    assert seen == ["first", "last", "second"]
