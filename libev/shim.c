@@ -632,7 +632,8 @@ static void on_release(struct ev_loop *ev) EV_NOEXCEPT
 {
     struct mood_loop *l = ev_userdata(ev);
 
-    if (ev_pending_count(ev) && ev_is_active(&l->knock.ev))
+    /* Loop.callback may leave events pending for as long as it likes. */
+    if (ev_pending_count(ev) && !l->has_callback && ev_is_active(&l->knock.ev))
         ev_async_send(ev, &l->knock.ev);
 }
 

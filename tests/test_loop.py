@@ -1732,3 +1732,18 @@ def test_call_soon_goes_together_with_async_watchers(loop, events):
         ("called", 0),
         (watcher, EV_ASYNC),
     ]
+
+
+@pytest.mark.core
+def test_loop_waits_although_its_callback_has_left_events_pending(loop):
+    loop.callback = lambda loop: None
+    loop.timer(0.0, 0.0, print).start()
+    while not loop.pending:
+        loop.start(EVRUN_NOWAIT)
+    timer = loop.timer(0.05, 0.0, print)
+    timer.start()
+    before = loop.iteration
+    while timer.active:
+        loop.start(EVRUN_ONCE)
+    # One, and some that an early kernel or a spurious wake-up may cost.
+    assert loop.iteration - before < 20
