@@ -190,7 +190,7 @@ def warning_that_is_an_error(case: Case, when: str) -> None:
     assert case.loop.start() is False
 
 
-@row(at=[1e300, 1.7e308, 10**300, Decimal("1e300")])
+@row(at=[1e300, 1.7e308, 10**20, Decimal("1e300")])
 def end_of_time(case: Case, at: Any) -> None:
     watcher = case.loop.scheduler(returns(at), case.record)
     with case.allows():
