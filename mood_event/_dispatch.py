@@ -533,8 +533,8 @@ running: dict[int, Queue] = {}
 def handle_signals() -> None:
     """Have Python call its handlers now, in the main thread.
 
-    Between two bytecodes it would as well, but on PyPy not reliably if another thread
-    runs while the signal comes.
+    Between two bytecodes it would as well; but PyPy's compiled code looks for signals
+    where it jumps backwards, and nowhere else.
     """
     import signal
 

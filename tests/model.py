@@ -421,6 +421,9 @@ class Loop:
                     and watcher.other.kept is exc
                 ):
                     watcher.other.take_kept()
+            for embed in self.embeds:
+                if embed.loop.kept is exc:
+                    embed.loop.take_kept()
         return exc
 
     def raise_kept(self):
@@ -506,7 +509,7 @@ class Loop:
         return self.balance + sum(
             watcher.references
             for watcher in self.watchers
-            if watcher.active and watcher.keepalive
+            if watcher.active and (watcher.keepalive or watcher.is_renewed)
         )
 
     def change_fd(self, fd):
@@ -793,6 +796,7 @@ class Watcher:
 
     references = 1
     is_child = False
+    is_renewed = False
     active = False
 
     def __init__(self, *args):
@@ -912,6 +916,7 @@ class Watcher:
         """Whether it keeps the loop running."""
         self.loop.refuse()
         self.keepalive = keepalive
+        self.is_renewed = False
 
 
 class Io(Watcher):
@@ -1080,9 +1085,10 @@ class Child(Watcher):
     is_child = True
     sent = False
 
-    def check(self, loop, pid, trace):
+    def __init__(self, pid, trace, loop, *args):
         if loop is not loop.system.default:
             raise Error("not the default loop")
+        super().__init__(pid, trace, loop, *args)
 
     def list(self):
         return self.loop.asyncs
@@ -1229,7 +1235,10 @@ class Embed(Watcher):
             return
         self.stop_io()
         self.other.postfork = True
+        # Meanwhile it counts.
+        self.is_renewed = True
         self.other.run()
+        self.is_renewed = False
         if self.active:
             revents = self.loop.clear_pending(self)
             self.deactivate()

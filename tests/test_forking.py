@@ -196,13 +196,13 @@ loop.start()
     "loop in a loop": """
 outer = Loop()
 def nest(watcher, revents):
-    def fork(watcher, revents):
-        watcher.stop()
-        fork_here()
-        loop.stop()
-    loop.idle(fork).start()
+    loop.idle(fork_once).start()
     loop.start()
     outer.stop()
+def fork_once(watcher, revents):
+    watcher.stop()
+    fork_here()
+    loop.stop()
 outer.idle(nest).start()
 outer.start()
 outer.close()
@@ -210,14 +210,14 @@ outer.close()
     "older loop in a loop": """
 inner = Loop()
 def nest(watcher, revents):
-    def fork(watcher, revents):
-        watcher.stop()
-        fork_here()
-        inner.stop()
-    inner.idle(fork).start()
+    inner.idle(fork_once).start()
     inner.start()
     watcher.stop()
     loop.stop()
+def fork_once(watcher, revents):
+    watcher.stop()
+    fork_here()
+    inner.stop()
 loop.idle(nest).start()
 loop.start()
 inner.close()
