@@ -547,6 +547,11 @@ def own_epoll(case: Case) -> int:
     # All of the loop's own are there afterwards, so none gets the number of another.
     case.loop.timer(0.0, 0.0, case.ignore).start()
     case.loop.start(EVRUN_ONCE)
+    return find_epoll()
+
+
+def find_epoll() -> int:
+    """The only epoll descriptor of the process."""
     links = {int(entry.name): entry for entry in Path("/proc/self/fd").iterdir()}
     found = [
         fd
@@ -600,6 +605,25 @@ def own_epoll_closed(case: Case, backend: str) -> None:
     assert set(case.seen) == {(watcher, EV_READ)}
     watcher.stop()
     assert case.loop.start() is False
+
+
+@row(backend=WATCHES_EPOLL, builds=CLOSES_DESCRIPTORS)
+def own_epoll_closed_before_the_loop_first_waits(case: Case, backend: str) -> None:
+    # Even what the loop needs to hear of signals is refused then.
+    use(case, backend)
+    case.run()
+    with open(os.devnull, "rb") as file:
+        os.dup2(file.fileno(), find_epoll())
+    for _ in range(2):
+        with case.fails(OSError, f"Loop.start: {os.strerror(errno.EINVAL)}"):
+            case.loop.start()
+    case.loop.reset()
+    timer = case.loop.timer(0.0, 0.0, case.record)
+    timer.start()
+    with at_once():
+        assert case.loop.start() is False
+        assert case.loop.start() is False
+    assert case.seen == [(timer, EV_TIMER)]
 
 
 @row(backend=WATCHES_EPOLL)
