@@ -633,8 +633,15 @@ static void on_release(struct ev_loop *ev) EV_NOEXCEPT
     struct mood_loop *l = ev_userdata(ev);
 
     /* Loop.callback may leave events pending for as long as it likes. */
-    if (ev_pending_count(ev) && !l->has_callback && ev_is_active(&l->knock.ev))
-        ev_async_send(ev, &l->knock.ev);
+    if (ev_pending_count(ev) && !l->has_callback && ev_is_active(&l->hurry))
+        ev_async_send(ev, &l->hurry);
+}
+
+static void on_hurry(struct ev_loop *ev, ev_async *hurry, int revents)
+{
+    (void)ev;
+    (void)hurry;
+    (void)revents;
 }
 
 /* -- embedding ---------------------------------------------------------------------- */
@@ -1065,6 +1072,9 @@ static int listen_for_knocks(struct mood_loop *l)
         pthread_mutex_lock(&l->lock);
         ev_async_start(l->ev, &l->knock.ev);
         ev_unref(l->ev);
+        ev_async_init(&l->hurry, on_hurry);
+        ev_async_start(l->ev, &l->hurry);
+        ev_unref(l->ev);
         l->has_pipe = 1;
         if (l->knocked)
             ev_async_send(l->ev, &l->knock.ev);
@@ -1126,6 +1136,8 @@ static int mood_loop_destroy(struct mood_loop *l)
     if (ev_is_active(&l->knock.ev)) {
         ev_ref(ev);
         ev_async_stop(ev, &l->knock.ev);
+        ev_ref(ev);
+        ev_async_stop(ev, &l->hurry);
     }
     l->ev = NULL;
     pthread_mutex_unlock(&l->lock);

@@ -89,6 +89,7 @@ struct mood_loop {
     int has_pipe;           /* libev's wake-up pipe is there: async_send may be */
     struct mood_async knock; /* wakes the loop from any thread */
     int knocked;             /* before the loop could be woken */
+    ev_async hurry;          /* does not let it wait */
     pthread_mutex_t lock;    /* for what other threads may do */
     ev_io wakeup; /* signal.set_wakeup_fd's other end */
     int wakeup_active, wakeup_previous;

@@ -377,6 +377,9 @@ class Queue:
             exc.__traceback__ = trace.tb_next
             _restore(self, trace.tb_frame, trace)
             self.keep(exc, callback)
+        if self.calls and getattr(callback, "__self__", None) is self:
+            # Only an interrupt leaves _callback, which may not have come to this.
+            lib.mood_knock(self.c)
 
     def fail(self, exc: BaseException, callback: object) -> None:
         """An exception has left a callback: report it, or keep it."""
@@ -406,9 +409,6 @@ class Queue:
         # In this order, and so below: an interrupt in between is kept, or this one.
         self.halt()
         self.kept = exc
-        if self.calls:
-            # It may have come to _callback, where that does not see to it.
-            lib.mood_knock(self.c)
         if not self.entered:
             # libev runs it, for the loop that embeds it.
             for embed in self.embeds:
@@ -580,6 +580,9 @@ def _interrupted(
     exc.__traceback__ = trace.tb_next
     _restore(queue, frame, trace)
     queue.keep(exc, queue.loop())
+    if queue.calls:
+        # They may have been what was interrupted.
+        lib.mood_knock(queue.c)
 
 
 def _restore(queue: Queue, frame: FrameType, trace: TracebackType) -> None:
