@@ -150,6 +150,7 @@ class Loop:
         self.is_collecting = False
         self.watchers = []
         self.balance = 0
+        self.advanced = 0
         self.fds = {}
         self.fd_changes = []
         self.polled = {}
@@ -253,11 +254,12 @@ class Loop:
             return
         if self.callback is None:
             self.invoke_pending()
-            return
-        try:
-            self.callback(self)
-        except BaseException as exc:
-            self.keep(exc, self)
+        else:
+            try:
+                self.callback(self)
+            except BaseException as exc:
+                self.keep(exc, self)
+        self.advance_references()
 
     def invoke_pending(self):
         """Invoke all that is pending."""
@@ -685,6 +687,7 @@ class Loop:
                 self.send_knock()
         self.spill()
         outer, self.system.collecting = self.system.collecting, None
+        self.advance_references()
         active = self.run()
         self.system.collecting = outer
         self.running -= 1
@@ -741,7 +744,10 @@ class Loop:
         """ev_now_update."""
         self.refuse()
 
-    verify = update
+    def verify(self):
+        """ev_verify."""
+        self.refuse()
+        self.advance_references()
 
     def suspend(self):
         """ev_suspend."""
@@ -762,7 +768,16 @@ class Loop:
     def ref(self):
         """ev_ref."""
         self.refuse()
-        self.balance += 1
+        if self.advanced:
+            self.advanced -= 1
+        else:
+            self.balance += 1
+
+    def advance_references(self):
+        """Have no fewer than none."""
+        while self.references() < 0:
+            self.balance += 1
+            self.advanced += 1
 
     def unref(self):
         """ev_unref."""
