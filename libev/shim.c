@@ -1799,7 +1799,7 @@ static int mood_periodic_fail(struct mood_periodic *w)
     struct mood_loop *l;
     int revents;
 
-    if (!is_made(&w->head) || !w->head.failed)
+    if (!w || !is_made(&w->head) || !w->head.failed)
         return 1;
     l = w->head.loop;
     w->head.failed = 0;
