@@ -725,7 +725,8 @@ class Loop:
                 self.invoking += 1
                 self.invoke_pending()
                 self.invoking -= 1
-                error = self.take_kept() if error is None else error
+                raised = self.take_kept()
+                error = raised if error is None else error
         for watcher in [*self.embeds, *self.watchers]:
             watcher.halt()
         self.is_open = False
