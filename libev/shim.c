@@ -322,7 +322,12 @@ static const struct mood_type {
 
 /* Python makes a watcher's struct when it is first needed. An interrupt can leave
  * one behind that is zeroed and no more. */
-static int is_made(const mood_watcher *w) { return w && w->loop; }
+static int is_made(const void *p)
+{
+    const mood_watcher *w = p;
+
+    return w && w->loop;
+}
 
 static ev_watcher *watcher_ev(mood_watcher *w)
 {
@@ -1513,7 +1518,7 @@ static int make_way_for(struct mood_loop *l, int fd)
         struct ev_##name before;                                               \
         int error;                                                             \
                                                                                \
-        if (!w || !is_made(&w->head))                                          \
+        if (!is_made(w))                                                       \
             return MOOD_UNMADE;                                                \
         if (ev_is_active(&w->ev))                                              \
             return MOOD_ACTIVE;                                                \
@@ -1799,7 +1804,7 @@ static int mood_periodic_fail(struct mood_periodic *w)
     struct mood_loop *l;
     int revents;
 
-    if (!w || !is_made(&w->head) || !w->head.failed)
+    if (!is_made(w) || !w->head.failed)
         return 1;
     l = w->head.loop;
     w->head.failed = 0;
@@ -1862,7 +1867,7 @@ static int mood_async_send(struct mood_async *w)
     struct mood_loop *l;
     int result = 0;
 
-    if (!w || !w->head.loop)
+    if (!is_made(w))
         return MOOD_SILENT;
     l = w->head.loop;
     pthread_mutex_lock(&l->lock);
