@@ -447,7 +447,7 @@ def closed_and_reused_after_a_stop(case: Case, backend: str) -> None:
 
 @row(backend=THERE)
 def closed_and_reused_without_a_stop(case: Case, backend: str) -> None:
-    # "That other file to libev, too", or nothing: see docs/design.md.
+    # "That other file to libev, too", or nothing: see docs/reliability.md.
     use(case, backend)
     reader, _ = case.pipe()
     watcher = case.loop.io(reader, EV_READ, case.record)
@@ -469,18 +469,25 @@ def closed_and_reused_without_a_stop(case: Case, backend: str) -> None:
     assert case.loop.start() is False
 
 
+def watched_twins(case: Case) -> tuple[Io, Io]:
+    """Watchers of a descriptor with something to read and of its dup, both called."""
+    fd = case.readable()
+    watchers = [
+        case.loop.io(number, EV_READ, case.record)
+        for number in (fd, fcntl.fcntl(fd, fcntl.F_DUPFD, 400))
+    ]
+    for watcher in watchers:
+        watcher.start()
+    case.run()
+    return watchers[0], watchers[1]
+
+
 @row(backend=STATELESS, builds=CLOSES_DESCRIPTORS)
 def closed_twin(case: Case, backend: str) -> None:
     use(case, backend)
-    fd = case.readable()
-    twin = fcntl.fcntl(fd, fcntl.F_DUPFD, 400)
-    first = case.loop.io(fd, EV_READ, case.record)
-    second = case.loop.io(twin, EV_READ, case.record)
-    first.start()
-    second.start()
-    case.run()
-    assert sorted(watcher.fd for watcher, _ in case.seen) == [fd, twin]
-    os.close(fd)
+    first, second = watched_twins(case)
+    assert sorted(watcher.fd for watcher, _ in case.seen) == [first.fd, second.fd]
+    os.close(first.fd)
     fails_of(case, first, errno.EBADF)
     del case.seen[:]
     case.run()
@@ -492,18 +499,12 @@ def closed_twin(case: Case, backend: str) -> None:
 def closed_twin_that_epoll_goes_on_to_report(case: Case, backend: str) -> None:
     # epoll has files and not descriptors, and the twin keeps the file.
     use(case, backend)
-    fd = case.readable()
-    twin = fcntl.fcntl(fd, fcntl.F_DUPFD, 400)
-    first = case.loop.io(fd, EV_READ, case.record)
-    second = case.loop.io(twin, EV_READ, case.record)
-    first.start()
-    second.start()
-    case.run()
-    os.close(fd)
+    first, second = watched_twins(case)
+    os.close(first.fd)
     del case.seen[:]
     with case.allows(first, second):
         case.run()
-    assert sorted(watcher.fd for watcher, _ in case.seen) == [fd, twin]
+    assert sorted(watcher.fd for watcher, _ in case.seen) == [first.fd, second.fd]
     first.stop()
     del case.seen[:]
     # libev cannot take it out of epoll any more, and makes itself another one.
@@ -512,7 +513,7 @@ def closed_twin_that_epoll_goes_on_to_report(case: Case, backend: str) -> None:
     case.loop.start()
     assert {watcher for watcher, _ in case.seen} == {second}
     # Without anything to report, the loop waits.
-    os.read(twin, 1)
+    os.read(second.fd, 1)
     del case.seen[:]
     before = case.loop.iteration
     case.loop.timer(0.02, 0.0, case.ignore).start()

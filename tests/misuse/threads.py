@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Callable
 
 from soak import scaled
 
@@ -37,6 +37,19 @@ def running_elsewhere(case: Case) -> Iterator[Any]:
         thread.join()
     end.stop()
     case.loop = loop
+
+
+def run_beside_8_threads(case: Case, produce: Callable[[int], None]) -> None:
+    """Run the loop while 8 threads produce, each with its number.
+
+    If what the last one says were lost, it would run until the server ends it.
+    """
+    threads = [threading.Thread(target=produce, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    case.loop.start()
+    for thread in threads:
+        thread.join()
 
 
 # -- Async.send -----------------------------------------------------------------------
@@ -101,13 +114,7 @@ def send_from_8_threads(case: Case, count: int) -> None:
             case.loop.stop()
 
     watcher = make(case, "async", callback, "active")
-    threads = [threading.Thread(target=produce, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    # If the last one's were lost, this would last until the server ends it.
-    case.loop.start()
-    for thread in threads:
-        thread.join()
+    run_beside_8_threads(case, produce)
     with case.allows():
         assert noticed == sent == [count] * 8
     watcher.stop()
@@ -128,12 +135,7 @@ def call_soon_from_8_threads(case: Case, count: int) -> None:
             case.loop.call_soon_threadsafe(call, number, turn)
 
     case.loop.ref()
-    threads = [threading.Thread(target=produce, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    case.loop.start()
-    for thread in threads:
-        thread.join()
+    run_beside_8_threads(case, produce)
     case.loop.unref()
     with case.allows():
         for number in range(8):
