@@ -3,28 +3,12 @@
 Everything here is in scripts, which fork. A child that fails says so and ends with 1.
 """
 
+import forks
 import pytest
 
-PRELUDE = """
-import os, signal, sys, threading, traceback
-from mood_event import *
-
-def in_child(function):
-    '''Fork; returns the child, which calls the function.'''
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        function()
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    os._exit(0)
-
-def wait(pid):
-    assert os.waitpid(pid, 0)[1] == 0
-
+PRELUDE = (
+    forks.SCRIPT
+    + """
 def reading_pipe(loop, name):
     '''A pipe, and a watcher that notes the name when something is written to it.'''
     reader, writer = os.pipe()
@@ -45,6 +29,7 @@ def run_until(loop, *expected):
     assert seen == list(expected), seen
     del seen[:]
 """
+)
 
 BACKENDS = ["EVBACKEND_SELECT", "EVBACKEND_POLL", "EVBACKEND_EPOLL"]
 HOW = {

@@ -5,37 +5,21 @@ outside of the loop or in a plain callback; here are all other places, all kinds
 watchers at once, `multiprocessing`, and forks that Python knows nothing of.
 """
 
+import forks
 import pytest
 
-PRELUDE = """
-import os, signal, sys, tempfile, threading, traceback, warnings
+PRELUDE = (
+    forks.SCRIPT
+    + """
+import tempfile, warnings
 # CPython 3.12 and later: that there are threads, which is what this is about.
 warnings.simplefilter("ignore", DeprecationWarning)
-from mood_event import *
-
-def in_child(function):
-    '''Fork; returns the child, which calls the function.'''
-    pid = os.fork()
-    if not pid:
-        finish(function)
-    return pid
-
-def finish(function):
-    try:
-        function()
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    os._exit(0)
-
-def wait(pid):
-    assert os.waitpid(pid, 0)[1] == 0
 
 def append(path):
     with open(path, "a") as file:
         file.write("x")
 """
+)
 
 # One watcher of every kind for each of the two processes.
 ALL_KINDS = """
