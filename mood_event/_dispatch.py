@@ -52,6 +52,7 @@ __all__ = [
     "Queue",
     "fatal",
     "handle_signals",
+    "left_callback",
     "living_queues",
     "refused",
     "report",
@@ -371,7 +372,7 @@ class Queue:
     def caught(self, exc: BaseException, callback: object) -> None:
         """A dispatching function has caught an exception around a callback."""
         trace = exc.__traceback__
-        if isinstance(exc, Exception) or trace is None or _was_called(trace):
+        if trace is None or left_callback(exc):
             self.fail(exc, callback)
         else:
             exc.__traceback__ = trace.tb_next
@@ -475,7 +476,7 @@ class Queue:
                 try:
                     _callback(*args)
                 except BaseException as exc:
-                    if isinstance(exc, Exception) or _was_called(exc.__traceback__):
+                    if left_callback(exc):
                         called, call = call[0], None
                         self.fail(exc, called)
                     else:
@@ -566,6 +567,16 @@ def _import_late() -> None:
 
     _was_called = was_called
     _deque = deque
+
+
+def left_callback(exc: BaseException) -> bool:
+    """Whether an exception was raised by a callback, or came once that was called.
+
+    To be asked by the frame that caught it, and that calls a `_callback`. False: it is
+    an interrupt, and the event is still to be delivered.
+    """
+    trace = exc.__traceback__
+    return isinstance(exc, Exception) or trace is None or _was_called(trace)
 
 
 def _interrupted(

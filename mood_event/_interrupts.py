@@ -23,18 +23,21 @@ _NOTED_BEFORE = sys.implementation.name == "pypy"
 
 
 @functools.cache
-def window(code: CodeType) -> tuple[int, int]:
+def window(code: CodeType) -> tuple[int, range]:
     """Where a dispatching function fetches an event, and where it calls for it."""
     # Without a loop, there is one event, which C has fetched: at any time.
-    fetch, call = -sys.maxsize, -1
+    fetch, call, calls = -sys.maxsize, -1, range(0)
     for instruction in dis.get_instructions(code):
+        if call >= 0:
+            # CPython 3.11 and 3.12 note the last of what they cache with it.
+            calls, call = range(call, instruction.offset), -1
         if instruction.opname == "FOR_ITER":
             fetch = instruction.offset
         elif instruction.argval == "_callback":
             call = -2
         elif call == -2 and instruction.opname.startswith("CALL"):
             call = instruction.offset
-    return fetch, call
+    return fetch, calls
 
 
 def was_called(trace: TracebackType) -> bool:
@@ -44,13 +47,13 @@ def was_called(trace: TracebackType) -> bool:
     at the end of a call, at a jump backwards, and at the first instruction of a
     function: of the callback, too, which has then not begun.
     """
-    fetch, call = window(trace.tb_frame.f_code)
+    fetch, calls = window(trace.tb_frame.f_code)
     at, callee = trace.tb_lasti, trace.tb_next
-    if at == call:
+    if at in calls:
         if _NOTED_BEFORE and (callee is None or _handles_signals(callee)):
             return False
         return callee is None or _has_begun(callee)
-    return at > call or at < fetch or (_NOTED_BEFORE and at == fetch)
+    return at > calls[-1] or at < fetch or (_NOTED_BEFORE and at == fetch)
 
 
 def _has_begun(callee: TracebackType) -> bool:

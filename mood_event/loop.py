@@ -17,6 +17,7 @@ from mood_event import constants
 from mood_event._dispatch import (
     Queue,
     handle_signals,
+    left_callback,
     living_queues,
     refused,
     running,
@@ -388,8 +389,11 @@ class Loop:
             return
         from warnings import warn
 
-        warn(f"unclosed loop {self!r}", ResourceWarning, stacklevel=2, source=self)
-        self._destroy()
+        try:
+            warn(f"unclosed loop {self!r}", ResourceWarning, stacklevel=2, source=self)
+        finally:
+            # The warning may have been made an error.
+            self._destroy()
 
     def reset(self) -> None:
         """Renew the kernel's state of the loop in its next iteration.
@@ -965,7 +969,7 @@ class _Once:
         what = "Loop.once"
         if not callable(callback):
             raise TypeError(f"{what}: callback must be callable, got {callback!r}")
-        self._callback = callback
+        self._target = callback
         self._queue = loop._queue
         watchers: list[Watcher] = []
         if fd is not None:
@@ -983,11 +987,25 @@ class _Once:
             watcher.start()
 
     def _invoked(self, watcher: Watcher, revents: int) -> None:
-        for other in self._watchers:
-            revents |= other.clear()
-            other.stop()
-        # Not from here, so that the fate of an exception is the callback's.
-        self._queue.call(self._callback, revents)
+        try:
+            revents = self._stop(revents)
+            # The name that _interrupts.py looks for, and must not find below.
+            _callback = self._target
+            _callback(revents)
+        except BaseException as exc:
+            if left_callback(exc):
+                # Not out of here: the fate of an exception is the callback's.
+                self._queue.fail(exc, self._target)
+            else:
+                watcher.feed(revents)
+                raise
+
+    def _stop(self, revents: int) -> int:
+        """Stop both; returns the revents of both."""
+        for watcher in self._watchers:
+            revents |= watcher.clear()
+            watcher.stop()
+        return revents
 
 
 def _is_main_thread() -> bool:
@@ -1268,5 +1286,7 @@ if sys.flags.dev_mode:
             "feed_fd_event",
             "feed_signal_event",
             "once",
+            "io_interval",
+            "timeout_interval",
         ),
     )

@@ -1831,11 +1831,17 @@ class Async(Watcher, kind="async"):
 def check_thread(cls: type[Any], names: tuple[str, ...]) -> None:
     """Make methods of a class raise Error in a thread that must not call them.
 
-    Done for `python -X dev`, once per class: otherwise it costs nothing.
+    And attributes, where they are set. Done for `python -X dev`, once per class:
+    otherwise it costs nothing.
     """
     for name in names:
-        if name in vars(cls):
-            setattr(cls, name, _checked(cls.__name__, name, vars(cls)[name]))
+        member = vars(cls).get(name)
+        if not isinstance(member, property):
+            if member is not None:
+                setattr(cls, name, _checked(cls.__name__, name, member))
+        elif member.fset is not None:
+            setter = _checked(cls.__name__, name, member.fset)
+            setattr(cls, name, member.setter(setter))
 
 
 def _checked(owner: str, name: str, method: Any) -> Any:
@@ -1862,5 +1868,10 @@ if sys.flags.dev_mode:
                 "reset",
                 "stat",
                 "sweep",
+                "priority",
+                "keepalive",
+                "repeat",
+                "offset",
+                "interval",
             ),
         )

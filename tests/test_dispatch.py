@@ -730,7 +730,9 @@ try:
             interrupts += 1
             trace = exc.__traceback__
             while trace is not None:
-                names.append(trace.tb_frame.f_code.co_name)
+                # At 0 a function has not begun.
+                if trace.tb_lasti > 0:
+                    names.append(trace.tb_frame.f_code.co_name)
                 trace = trace.tb_next
         armed = False
         loop.start(ev.EVRUN_NOWAIT)
@@ -810,16 +812,19 @@ def test_where_an_interrupt_came_tells_what_was_called(
     monkeypatch: pytest.MonkeyPatch, function: Any, noted_before: bool
 ) -> None:
     monkeypatch.setattr(_interrupts, "_NOTED_BEFORE", noted_before)
-    fetch, call = _interrupts.window(function.__code__)
+    fetch, calls = _interrupts.window(function.__code__)
+    call = calls[0]
     assert fetch < call
     was_called = _interrupts.was_called
 
-    assert was_called(trace_at(function, call + 2))
+    assert was_called(trace_at(function, calls.stop))
     assert not was_called(trace_at(function, call - 2))
     # CPython notes what it has done, PyPy what it is about to do.
     assert was_called(trace_at(function, call)) is not noted_before
     assert was_called(trace_at(function, fetch)) is noted_before
-    assert not was_called(trace_at(function, call, trace_at(handler, -2)))
+    for at in (call, calls.stop - 2):
+        assert not was_called(trace_at(function, at, trace_at(handler, -2)))
+        assert not was_called(trace_at(function, at, trace_at(handler, 0)))
     code = handler.__code__.co_code
     last = len(code) - 2
     assert was_called(trace_at(function, call, trace_at(handler, last)))

@@ -1288,6 +1288,26 @@ def test_unclosed_loop_is_reported_in_development_mode(run_script):
     run_script(source)
 
 
+def test_unclosed_loop_is_closed_where_warnings_are_errors(run_script):
+    run_script(
+        """
+        import gc, os, sys, warnings
+        from mood_event import EVRUN_NOWAIT, Loop
+        reported = []
+        sys.unraisablehook = reported.append
+        before = os.listdir("/proc/self/fd")
+        loop = Loop()
+        loop.start(EVRUN_NOWAIT)
+        warnings.simplefilter("error")
+        del loop
+        gc.collect()
+        gc.collect()
+        assert [each.exc_type for each in reported] == [ResourceWarning], reported
+        assert os.listdir("/proc/self/fd") == before
+        """
+    )
+
+
 def test_unclosed_loop_at_the_end_of_the_process_is_silent(run_script):
     run_script(
         """

@@ -254,10 +254,22 @@ def start_in_many_threads_at_once(case: Case) -> None:
 
 
 FOR_ANY_THREAD = ("send", "call_soon_threadsafe")
+# What libev is told when they are set.
+ATTRIBUTES = (
+    "priority",
+    "keepalive",
+    "repeat",
+    "offset",
+    "interval",
+    "io_interval",
+    "timeout_interval",
+)
 
 
 def refused(use: Use) -> bool:
-    """Whether it is a method that is not for other threads, in development mode."""
+    """Whether it is not for other threads, in development mode."""
+    if use.how == "set":
+        return use.name in ATTRIBUTES
     # A factory touches nothing that the loop's thread has.
     return use.how == "call" and use.name not in (
         *FOR_ANY_THREAD,
