@@ -163,7 +163,8 @@ class Loop:
         self.cleanups = []
         self.asyncs = []
         self.children = 0
-        self.sigchld = Own(lambda revents: None, EV_MAXPRI)
+        self.sigchld = Own(self.reap, EV_MAXPRI)
+        self.reap_later = False
         self.pipe = Own(self.read_pipe, EV_MAXPRI)
         self.has_pipe = self.may_send = self.has_inotify = False
         self.pipe_written = self.sig_pending = self.async_pending = False
@@ -638,6 +639,11 @@ class Loop:
             for watcher in use.watchers:
                 self.feed_event(watcher, EV_SIGNAL)
 
+    def reap(self, revents):
+        """on_sigchld, to which no child has ended."""
+        if self.broken:
+            self.reap_later = True
+
     def attach_signal(self, signum, watcher):
         """Be told of a signal, which no other loop is."""
         use = self.system.signal_use(signum)
@@ -686,6 +692,10 @@ class Loop:
             if self.knocked:
                 self.send_knock()
         self.spill()
+        if self.reap_later:
+            self.reap_later = False
+            if self.children:
+                self.system.feed_signal(signal.SIGCHLD)
         outer, self.system.collecting = self.system.collecting, None
         self.advance_references()
         active = self.run()
@@ -1114,7 +1124,8 @@ class Child(Watcher):
         if not loop.children:
             loop.attach_signal(signal.SIGCHLD, loop.sigchld)
         loop.children += 1
-        loop.feed_event(loop.sigchld, EV_SIGNAL)
+        # One may have ended already.
+        loop.system.feed_signal(signal.SIGCHLD)
         loop.open_pipe()
         super().activate()
 
