@@ -10,9 +10,11 @@ look for a compiler outside of BuildExt.
   line which one it took. MOOD_EVENT_LIBEV=bundled|system|PATH chooses, and an explicit
   choice never falls back; PATH is a directory with libev's sources or a prefix where it
   is installed. MOOD_EVENT_DEBUG=1 keeps libev's asserts and sets EV_VERIFY=3.
-- `BdistWheel` tags the wheel of CPython abi3, `Sdist` brings libev's sources along.
+- `BdistWheel` tags the wheel of CPython abi3, `EggInfo` names libev's license, and
+  `Sdist` brings libev's sources along, in an archive that depends on them alone.
 """
 
+import gzip
 import importlib.util
 import os
 import re
@@ -21,7 +23,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +34,7 @@ from typing import Any, NamedTuple, Optional
 from cffi import FFI
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.egg_info import egg_info
 from setuptools.command.sdist import sdist
 
 HERE = Path(__file__).resolve().parent
@@ -294,6 +299,12 @@ class BuildExt(build_ext):  # type: ignore[misc]
             # libev's watcher types share their head by casts, which strict aliasing
             # does not allow.
             extension.extra_compile_args.append("-fno-strict-aliasing")
+            # Nothing is to be found at run time that was here at build time.
+            self.compiler.linker_so = [
+                argument
+                for argument in self.compiler.linker_so
+                if not re.match(r"-Wl,(--enable-new-dtags,)?--?rpath[,=]", argument)
+            ]
         else:
             extension.libraries.append("ev")
             extension.include_dirs += libev.include_dirs
@@ -307,6 +318,10 @@ class BuildExt(build_ext):  # type: ignore[misc]
             extension.include_dirs.insert(0, "libev/debug")
         else:
             macros.append(("NDEBUG", "1"))
+            if not re.search(r"(^|\s)-g", os.environ.get("CFLAGS", "")):
+                # The interpreter's own flags mostly have -g: several times the size,
+                # with the names of this machine's directories in it.
+                extension.extra_compile_args.append("-g0")
         extension.define_macros += macros
         extension.extra_compile_args += ["-std=gnu11", "-Wall", "-Wextra"]
         self.forget_other_build(repr((libev, debug, os.environ.get("CFLAGS"))))
@@ -465,6 +480,24 @@ def bundled_libev() -> Libev:
 # -- what is packed --------------------------------------------------------------------
 
 
+class EggInfo(egg_info):  # type: ignore[misc]
+    """egg_info that names libev's license, beside ours, where libev is unpacked.
+
+    Not by a pattern in pyproject.toml's license-files: a pattern must match something,
+    and in a checkout libev may not be there yet.
+    """
+
+    def finalize_options(self) -> None:
+        """Add the file to those that setuptools has found."""
+        super().finalize_options()
+        source = libev_fetch.unpacked(libev_fetch.read_pin())
+        if source is not None:
+            license_file = (source / "LICENSE").relative_to(HERE).as_posix()
+            files = self.distribution.metadata.license_files
+            if license_file not in files:
+                files.append(license_file)
+
+
 class BdistWheel(bdist_wheel):  # type: ignore[misc]
     """bdist_wheel that tags CPython's wheels abi3, and ships libev's license."""
 
@@ -474,16 +507,22 @@ class BdistWheel(bdist_wheel):  # type: ignore[misc]
             self.py_limited_api = f"cp{ABI3[0]}{ABI3[1]}"
         super().finalize_options()
 
-    def write_wheelfile(self, wheelfile_base: str, *args: Any, **kwargs: Any) -> None:
-        """Put libev's license beside ours if libev's code is in the wheel.
+    def run(self) -> None:
+        """Unpack libev first where it is asked for: the metadata names its license."""
+        if os.environ.get("MOOD_EVENT_LIBEV") == "bundled":
+            bundled_libev()
+        super().run()
 
-        Not by license-files in pyproject.toml: the metadata may have been made before
-        libev was unpacked.
+    def write_wheelfile(self, wheelfile_base: str, *args: Any, **kwargs: Any) -> None:
+        """See that libev's license is there if libev's code is in the wheel.
+
+        It is not yet if the metadata was made before libev was unpacked, or if
+        MOOD_EVENT_LIBEV is a path.
         """
         super().write_wheelfile(wheelfile_base, *args, **kwargs)
         source = self.get_finalized_command("build_ext").libev_source
         if source is not None:
-            target = Path(wheelfile_base, "licenses", "libev", "LICENSE")
+            target = Path(wheelfile_base, "licenses/libev", source.name, "LICENSE")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / "LICENSE", target)
 
@@ -496,5 +535,44 @@ class Sdist(sdist):  # type: ignore[misc]
         bundled_libev()
         super().run()
 
+    def make_archive(self, base_name: str, format: str, **kwargs: Any) -> str:
+        """Pack what nothing but the files decides: no owner, no umask, no order.
 
-COMMANDS = {"bdist_wheel": BdistWheel, "build_ext": BuildExt, "sdist": Sdist}
+        The time of all members is SOURCE_DATE_EPOCH, if it is set.
+        """
+        if format != "gztar":
+            return str(super().make_archive(base_name, format, **kwargs))
+        seconds = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+
+        def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+            executable = member.isdir() or member.mode & 0o100
+            member.mode = 0o755 if executable else 0o644
+            member.mtime = seconds
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            return member
+
+        path = Path(f"{base_name}.tar.gz")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            path.open("wb") as file,
+            gzip.GzipFile(
+                # The name would be in the header, with its directory.
+                filename="",
+                mode="wb",
+                fileobj=file,
+                mtime=seconds,
+            ) as compressed,
+            tarfile.open(fileobj=compressed, mode="w") as archive,
+        ):
+            # add() takes directories in the order of their names.
+            archive.add(kwargs["base_dir"], filter=plain)
+        return str(path)
+
+
+COMMANDS = {
+    "bdist_wheel": BdistWheel,
+    "build_ext": BuildExt,
+    "egg_info": EggInfo,
+    "sdist": Sdist,
+}
