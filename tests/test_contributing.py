@@ -83,10 +83,16 @@ def tree(tmp_path):
 
 def run(tree, *arguments, **settings):
     """Run this interpreter in the tree, where it finds that tree's package."""
+    # What coverage measures is the package, not a copy.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("COVERAGE_")
+    }
     result = subprocess.run(
         [sys.executable, *arguments],
         cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree), **settings},
+        env={**environment, "PYTHONPATH": str(tree), **settings},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

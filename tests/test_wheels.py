@@ -398,7 +398,11 @@ def test_a_library_that_is_needed_is_found(tmp_path):
 # -- versions --------------------------------------------------------------------------
 
 
-def test_a_stale_compiled_module_is_an_error_that_says_what_to_do(tmp_path, run_script):
+def test_a_stale_compiled_module_is_an_error_that_says_what_to_do(
+    tmp_path, run_script, monkeypatch
+):
+    # What is measured is the package, not a copy.
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     package = Path(mood_event.__file__).parent
     shutil.copytree(
         package, tmp_path / "mood_event", ignore=shutil.ignore_patterns("__pycache__")
@@ -428,6 +432,17 @@ def test_version_is_written_down_once():
     places += [*ROOT.glob("mood_event/**/*.py"), *ROOT.glob("libev/*.[ch]")]
     found = [path.name for path in places if f'"{VERSION}"' in path.read_text()]
     assert found == ["_version.py"]
+
+
+def test_dev_finds_one_list_for_each_name():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lists = re.search(
+        r"^\[project\.optional-dependencies\]\n(.*?)^\[", text, re.MULTILINE | re.DOTALL
+    )
+    names = re.findall(r"^(\w+) = \[.*\]$", lists[1], re.MULTILINE)
+    assert {"test", "lint", "wheel", "package"} <= set(names)
+    for name in (*names, "requires"):
+        assert len(re.findall(rf"^{name} = \[.*\]$", text, re.MULTILINE)) == 1, name
 
 
 # -- before a release ------------------------------------------------------------------
