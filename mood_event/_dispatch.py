@@ -100,20 +100,7 @@ def refused(what: str, code: int) -> Exception:
 
 
 def fatal(callback: F) -> F:
-    """Mark a callback: an exception that leaves it ends the loop.
-
-    The exception breaks every nested run, and `Loop.start` raises it.
-
-    Args:
-        callback: any callable.
-
-    Returns:
-        The callback itself. A callable that takes no attributes (a bound method,
-        a builtin) comes back wrapped in a `functools.partial`.
-
-    Raises:
-        TypeError: `callback` is not callable.
-    """
+    """What the package's `fatal` does, in loop.py."""
     if not callable(callback):
         raise TypeError(f"fatal: callback must be callable, got {callback!r}")
     try:

@@ -87,6 +87,23 @@ __all__ = [
 
 _run = lib.mood_run
 
+# What the factories call. A name of the module's is found faster than an attribute.
+_new = object.__new__
+_io_init = Io.__init__
+_timer_init = Timer.__init__
+_periodic_init = Periodic.__init__
+_scheduler_init = Scheduler.__init__
+_signal_init = Signal.__init__
+_child_init = Child.__init__
+_stat_init = Stat.__init__
+_idle_init = Idle.__init__
+_prepare_init = Prepare.__init__
+_check_init = Check.__init__
+_embed_init = Embed.__init__
+_fork_init = Fork.__init__
+_cleanup_init = Cleanup.__init__
+_async_init = Async.__init__
+
 _BACKENDS = {
     name.partition("_")[2].lower(): getattr(constants, name)
     for name in vars(constants)
@@ -778,119 +795,441 @@ class Loop:
             _renew_pipe(self._wakeup)
             lib.mood_wakeup(self._c, self._wakeup[0], -1)
 
-    if TYPE_CHECKING:
-        # Made below, from the classes. Here for type checkers and editors.
-        def io(
-            self,
-            fd: FileDescriptor,
-            events: int,
-            callback: Callable[[Io, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Io: ...
-        def timer(
-            self,
-            after: float,
-            repeat: float,
-            callback: Callable[[Timer, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Timer: ...
-        def periodic(
-            self,
-            offset: float,
-            interval: float,
-            callback: Callable[[Periodic, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Periodic: ...
-        def scheduler(
-            self,
-            scheduler: Callable[[Scheduler, float], float],
-            callback: Callable[[Scheduler, int], object] | None = None,
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Scheduler: ...
-        def signal(
-            self,
-            signum: int,
-            callback: Callable[[Signal, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Signal: ...
-        def child(
-            self,
-            pid: int,
-            trace: bool,
-            callback: Callable[[Child, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Child: ...
-        def stat(
-            self,
-            path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
-            interval: float,
-            callback: Callable[[Stat, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Stat: ...
-        def idle(
-            self,
-            callback: Callable[[Idle, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Idle: ...
-        def prepare(
-            self,
-            callback: Callable[[Prepare, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Prepare: ...
-        def check(
-            self,
-            callback: Callable[[Check, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Check: ...
-        def embed(
-            self,
-            other: Loop,
-            callback: Callable[[Embed, int], object] | None = None,
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Embed: ...
-        def fork(
-            self,
-            callback: Callable[[Fork, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Fork: ...
-        def cleanup(
-            self,
-            callback: Callable[[Cleanup, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Cleanup: ...
-        def async_(
-            self,
-            callback: Callable[[Async, int], object],
-            data: Any = None,
-            priority: int = 0,
-            /,
-        ) -> Async: ...
+    # -- factories
+
+    def io(
+        self,
+        fd: FileDescriptor,
+        events: int,
+        callback: Callable[[Io, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Io:
+        """Make an `Io` on this loop.
+
+        Watches a file descriptor: is it readable, is it writable?
+
+        Args:
+            fd: an open file descriptor, or an object with `fileno()`.
+            events: EV_READ, EV_WRITE or EV_READ | EV_WRITE.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: `fd` is negative, or `events` is another mask.
+            OverflowError: a number does not fit in a C int.
+            OSError: `fd` is closed.
+            Error: the loop is closed.
+
+        libev: ev_io_init
+        """
+        watcher: Io = _new(Io)
+        watcher._memory = None
+        _io_init(watcher, fd, events, self, callback, data, priority)
+        return watcher
+
+    def timer(
+        self,
+        after: float,
+        repeat: float,
+        callback: Callable[[Timer, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Timer:
+        """Make a `Timer` on this loop.
+
+        Calls back after some time, once or again and again.
+
+        Args:
+            after: seconds until the first event; with 0.0 or less it is at once.
+            repeat: seconds between that and each further one; 0.0: there is none.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: `repeat` is negative, or a time is not finite.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed.
+
+        libev: ev_timer_init
+        """
+        watcher: Timer = _new(Timer)
+        watcher._memory = None
+        _timer_init(watcher, after, repeat, self, callback, data, priority)
+        return watcher
+
+    def periodic(
+        self,
+        offset: float,
+        interval: float,
+        callback: Callable[[Periodic, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Periodic:
+        """Make a `Periodic` on this loop.
+
+        Calls back at a time of the system's clock, once or at regular intervals.
+
+        Args:
+            offset: seconds since the epoch; with an interval, from 0.0 to it.
+            interval: seconds, 0.0 or at least 1/8192.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: a time is outside its range, or not finite.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed.
+
+        libev: ev_periodic_init
+        """
+        watcher: Periodic = _new(Periodic)
+        watcher._memory = None
+        _periodic_init(watcher, offset, interval, self, callback, data, priority)
+        return watcher
+
+    def scheduler(
+        self,
+        scheduler: Callable[[Scheduler, float], float],
+        callback: Callable[[Scheduler, int], object] | None = None,
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Scheduler:
+        """Make a `Scheduler` on this loop.
+
+        Calls back at times that a callable gives.
+
+        Args:
+            scheduler: called as scheduler(watcher, now); returns the time of the
+                next event, not before now. Both are seconds since the epoch.
+            callback: called as callback(watcher, revents), if not None.
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed.
+
+        libev: ev_periodic_init
+        """
+        watcher: Scheduler = _new(Scheduler)
+        watcher._memory = None
+        _scheduler_init(watcher, scheduler, self, callback, data, priority)
+        return watcher
+
+    def signal(
+        self,
+        signum: int,
+        callback: Callable[[Signal, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Signal:
+        """Make a `Signal` on this loop.
+
+        Watches for a signal: the callback is called by the loop, not asynchronously.
+
+        Args:
+            signum: the signal's number, one that can be handled.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: `signum` is no signal, or SIGKILL or SIGSTOP.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed.
+
+        libev: ev_signal_init
+        """
+        watcher: Signal = _new(Signal)
+        watcher._memory = None
+        _signal_init(watcher, signum, self, callback, data, priority)
+        return watcher
+
+    def child(
+        self,
+        pid: int,
+        trace: bool,
+        callback: Callable[[Child, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Child:
+        """Make a `Child` on this loop.
+
+        Watches for a child process to end, or with `trace`, to stop or go on.
+
+        Args:
+            pid: the process to watch; 0: any child.
+            trace: call back as well when it stops and when it goes on.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: libev invokes Child watchers at EV_MAXPRI, whatever is said.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: `pid` is negative.
+            OverflowError: a number does not fit in a C int.
+            Error: the loop is not the default loop, or closed.
+
+        libev: ev_child_init
+        """
+        watcher: Child = _new(Child)
+        watcher._memory = None
+        _child_init(watcher, pid, trace, self, callback, data, priority)
+        return watcher
+
+    def stat(
+        self,
+        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        interval: float,
+        callback: Callable[[Stat, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Stat:
+        """Make a `Stat` on this loop.
+
+        Watches a path: the callback is called when what `os.lstat` says changes.
+
+        Args:
+            path: what to watch; best an absolute path.
+            interval: seconds between two looks, where the system does not tell of
+                changes itself; 0.0, which is best: let libev choose.
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            ValueError: `interval` is negative or not finite, or `path` has a NUL.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed.
+
+        libev: ev_stat_init
+        """
+        watcher: Stat = _new(Stat)
+        watcher._memory = None
+        _stat_init(watcher, path, interval, self, callback, data, priority)
+        return watcher
+
+    def idle(
+        self,
+        callback: Callable[[Idle, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Idle:
+        """Make an `Idle` on this loop.
+
+        Called whenever there is nothing better to do.
+
+        Args:
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed.
+
+        libev: ev_init, ev_set_priority
+        """
+        watcher: Idle = _new(Idle)
+        watcher._memory = None
+        _idle_init(watcher, self, callback, data, priority)
+        return watcher
+
+    def prepare(
+        self,
+        callback: Callable[[Prepare, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Prepare:
+        """Make a `Prepare` on this loop.
+
+        Called in each iteration, just before the loop waits for events.
+
+        Args:
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed.
+
+        libev: ev_init, ev_set_priority
+        """
+        watcher: Prepare = _new(Prepare)
+        watcher._memory = None
+        _prepare_init(watcher, self, callback, data, priority)
+        return watcher
+
+    def check(
+        self,
+        callback: Callable[[Check, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Check:
+        """Make a `Check` on this loop.
+
+        Called in each iteration, just after the loop has waited for events.
+
+        Args:
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed.
+
+        libev: ev_init, ev_set_priority
+        """
+        watcher: Check = _new(Check)
+        watcher._memory = None
+        _check_init(watcher, self, callback, data, priority)
+        return watcher
+
+    def embed(
+        self,
+        other: Loop,
+        callback: Callable[[Embed, int], object] | None = None,
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Embed:
+        """Make an `Embed` on this loop.
+
+        Embeds a loop in another: its events are delivered while the other runs.
+
+        Args:
+            other: the Loop to embed.
+            callback: called as callback(watcher, revents) when the embedded loop
+                needs attention, for which `sweep` is to be called; None: the
+                watcher calls it.
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            OverflowError: `priority` does not fit in a C int.
+            Error: `other` is not embeddable, or embeds this loop, or is this loop;
+                a loop is closed.
+
+        libev: ev_embed_init
+        """
+        watcher: Embed = _new(Embed)
+        watcher._memory = None
+        _embed_init(watcher, other, self, callback, data, priority)
+        return watcher
+
+    def fork(
+        self,
+        callback: Callable[[Fork, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Fork:
+        """Make a `Fork` on this loop.
+
+        Called in the child process, before the loop goes on there after a fork.
+
+        Args:
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed.
+
+        libev: ev_init, ev_set_priority
+        """
+        watcher: Fork = _new(Fork)
+        watcher._memory = None
+        _fork_init(watcher, self, callback, data, priority)
+        return watcher
+
+    def cleanup(
+        self,
+        callback: Callable[[Cleanup, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Cleanup:
+        """Make a `Cleanup` on this loop.
+
+        Called when the loop is closed. It does not keep the loop running.
+
+        Args:
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed.
+
+        libev: ev_init, ev_set_priority
+        """
+        watcher: Cleanup = _new(Cleanup)
+        watcher._memory = None
+        _cleanup_init(watcher, self, callback, data, priority)
+        return watcher
+
+    def async_(
+        self,
+        callback: Callable[[Async, int], object],
+        data: Any = None,
+        priority: int = 0,
+        /,
+    ) -> Async:
+        """Make an `Async` on this loop.
+
+        Called after `send`, which other threads and signal handlers may call.
+
+        Args:
+            callback: called as callback(watcher, revents).
+            data: anything, kept in `data`.
+            priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+            OverflowError: `priority` does not fit in a C int.
+            Error: the loop is closed.
+
+        libev: ev_init, ev_set_priority
+        """
+        watcher: Async = _new(Async)
+        watcher._memory = None
+        _async_init(watcher, self, callback, data, priority)
+        return watcher
+
+
+# The specification's name is a keyword in today's Python.
+setattr(Loop, "async", Loop.async_)
 
 
 def _missing(self: Loop, name: str) -> Any:
@@ -901,58 +1240,6 @@ def _missing(self: Loop, name: str) -> Any:
             "Loop.__init__ was not called"
         )
     raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-def _factory(cls: Any) -> str:
-    """The source of the factory method of a watcher type.
-
-    It has the signature of its class, so that the interpreter checks arguments and
-    names them, and no time is lost on it: what dataclasses do.
-    """
-    init = getattr(cls.__init__, "__wrapped__", cls.__init__)
-    names = init.__code__.co_varnames[1 : init.__code__.co_argcount]
-    required = len(names) - len(init.__defaults__)
-    parameters = [
-        name if i < required else f"{name}={cls.__name__}_defaults[{i - required}]"
-        for i, name in enumerate(names)
-        if name != "loop"
-    ]
-    arguments = ["self" if name == "loop" else name for name in names]
-    # A watcher that has just been made says so: see Watcher._configure.
-    return (
-        f"def factory(self, {', '.join(parameters)}, /):\n"
-        f"    watcher = new({cls.__name__})\n"
-        f"    watcher._memory = None\n"
-        f"    {cls.__name__}_init(watcher, {', '.join(arguments)})\n"
-        f"    return watcher\n"
-        f"{cls.__name__}_factory = factory\n"
-    )
-
-
-def _add_factories(kinds: dict[str, Any]) -> None:
-    scope: dict[str, Any] = {"new": object.__new__}
-    for cls in kinds.values():
-        name = cls.__name__
-        init = getattr(cls.__init__, "__wrapped__", cls.__init__)
-        scope[name] = cls
-        scope[f"{name}_init"] = cls.__init__
-        scope[f"{name}_defaults"] = init.__defaults__
-    exec("".join(map(_factory, kinds.values())), scope)
-    for kind, cls in kinds.items():
-        factory = scope[f"{cls.__name__}_factory"]
-        factory.__name__ = kind
-        factory.__qualname__ = f"Loop.{kind}"
-        factory.__module__ = __name__
-        factory.__doc__ = (
-            f"Make {'an' if cls.__name__[0] in 'AEI' else 'a'} `{cls.__name__}` on "
-            f"this loop. Arguments and exceptions are those of the class."
-        )
-        setattr(Loop, kind, factory)
-
-
-_add_factories(Watcher.kinds)
-# The specification's name is a keyword in today's Python.
-Loop.async_ = Loop.__dict__["async"]  # type: ignore[method-assign]
 
 
 class _Once:
@@ -1095,7 +1382,23 @@ def _function(function: F) -> F:
     return _Function(function)  # type: ignore[return-value]
 
 
-fatal = _function(_fatal)
+@_function
+def fatal(callback: F) -> F:
+    """Mark a callback: an exception that leaves it ends the loop.
+
+    The exception breaks every nested run, and `Loop.start` raises it.
+
+    Args:
+        callback: any callable.
+
+    Returns:
+        The callback itself. A callable that takes no attributes (a bound method,
+        a builtin) comes back wrapped in a `functools.partial`.
+
+    Raises:
+        TypeError: `callback` is not callable.
+    """
+    return _fatal(callback)
 
 
 @_function

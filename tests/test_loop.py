@@ -1011,7 +1011,8 @@ def test_factory_has_the_signature_of_its_class_without_loop(factory, name):
         (p.name, p.default) for p in of_class.values()
     ]
     assert {p.kind for p in of_factory.values()} == {inspect.Parameter.POSITIONAL_ONLY}
-    assert factory.__name__ == name
+    # The one that is a keyword is `async_`.
+    assert factory.__name__.rstrip("_") == name
     assert KINDS[name].cls.__name__ in factory.__doc__
 
 
