@@ -23,7 +23,7 @@ PATIENCE = 10.0
 
 def describe() -> "list[tuple[str, str]]":
     """What is installed, and how it was built, as pairs of name and value."""
-    import _cffi_backend
+    import _cffi_backend  # type: ignore[import-untyped]
 
     origin = ffi.string(lib.mood_libev_origin()).decode()
     debug = ", with asserts (MOOD_EVENT_DEBUG=1)" if lib.mood_debug() else ""
@@ -52,7 +52,7 @@ def check_kind(kind: str, loop: ev.Loop) -> int:
     Returns:
         The revents that it was called with; 0 if it was not.
     """
-    received = []
+    received: list[int] = []
 
     def callback(watcher: Any, revents: int) -> None:
         received.append(revents)

@@ -151,7 +151,9 @@ def report(exc: BaseException, where: object) -> None:
         _print_unraisable(args)
         return
     try:
-        sys.unraisablehook(args)  # type: ignore[arg-type]
+        sys.unraisablehook(
+            args  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        )
     except Exception as error:
         _print_unraisable(args)
         _print_unraisable(UnraisableHookArgs(error, sys.unraisablehook))
@@ -248,7 +250,7 @@ class Queue:
         self.raising: BaseException | None = None
         self.failed: list[Any] = []
         self.embeds: list[Any] = []
-        self.calls: deque[Any] = _deque()
+        self.calls: deque[Any] = _deque()  # pyright: ignore[reportOptionalCall]
         self.open = False
         self.id = next(_numbers)
         _queues[self.id] = ref(self)
@@ -503,9 +505,9 @@ class Queue:
                 self.keep(exc, watcher)
 
 
-def _delivered(batch: list[int], rest: Iterator[int]) -> int:
+def _delivered(batch: list[int], rest: Any) -> int:
     """How many pairs of `batch` the iterator over it has given out."""
-    left: int = rest.__length_hint__()  # type: ignore[attr-defined]
+    left: int = rest.__length_hint__()
     return (len(batch) - left) // 2
 
 

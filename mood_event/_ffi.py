@@ -36,7 +36,7 @@ def refuse_subinterpreter() -> None:
 refuse_subinterpreter()
 
 try:
-    from mood_event import _ev  # type: ignore[attr-defined]
+    from mood_event import _ev
 except ImportError as error:
     raise ImportError(
         f"mood_event's compiled module cannot be imported ({error}). If this is a "
@@ -45,9 +45,8 @@ except ImportError as error:
 
 __all__ = ["ffi", "lib"]
 
-# cffi's objects are made at run time: there is nothing to check them against.
-ffi: Any = _ev.ffi
-lib: Any = _ev.lib
+ffi = _ev.ffi
+lib = _ev.lib
 
 
 def check_version(compiled: str) -> None:

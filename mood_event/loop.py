@@ -65,10 +65,13 @@ from mood_event.watchers import (
 # See _dispatch.py: these take long to import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, TypeVar
+    from typing import Any, Callable, TypeVar, overload
 
-    from mood_event.watchers import FileDescriptor
+    from typing_extensions import Self, TypeVarTuple, Unpack
 
+    from mood_event.watchers import FileDescriptor, StrOrBytesPath
+
+    Arguments = TypeVarTuple("Arguments")
     F = TypeVar("F", bound=Callable[..., Any])
 
 __all__ = [
@@ -140,7 +143,7 @@ class Loop:
     def __init__(
         self,
         flags: int = EVFLAG_AUTO,
-        callback: Callable[[Any], object] | None = None,
+        callback: Callable[[Self], object] | None = None,
         data: Any = None,
         io_interval: float = 0.0,
         timeout_interval: float = 0.0,
@@ -193,8 +196,9 @@ class Loop:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.__init__.__module__ != __name__ and not hasattr(cls, "__getattr__"):
-            # Not in Loop: it makes all attributes slow.
-            cls.__getattr__ = _missing  # type: ignore[attr-defined]
+            # Not in Loop: it makes all attributes slow. As an assignment, pyright
+            # would allow every name of all loops.
+            type.__setattr__(cls, "__getattr__", _missing)
 
     def __reduce__(self) -> Any:
         raise TypeError(f"cannot copy or pickle {type(self).__name__!r} objects")
@@ -212,7 +216,7 @@ class Loop:
             words.append(f"active={lib.mood_active_count(self._c)}")
         return f"<{' '.join(words)}>"
 
-    def __enter__(self) -> Loop:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -549,6 +553,27 @@ class Loop:
         if error:
             raise refused(what, error)
 
+    if TYPE_CHECKING:
+        # One of both, at least.
+        @overload
+        def once(
+            self,
+            fd: FileDescriptor,
+            events: int,
+            timeout: float | None,
+            callback: Callable[[int], object],
+            /,
+        ) -> None: ...
+        @overload
+        def once(
+            self,
+            fd: None,
+            events: int,
+            timeout: float,
+            callback: Callable[[int], object],
+            /,
+        ) -> None: ...
+
     def once(
         self,
         fd: FileDescriptor | None,
@@ -577,7 +602,10 @@ class Loop:
         _Once(self, fd, events, timeout, callback)
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], /, *args: object
+        self,
+        callback: Callable[[Unpack[Arguments]], object],
+        /,
+        *args: Unpack[Arguments],
     ) -> None:
         """Have the loop call back in its next iteration. From any thread.
 
@@ -607,7 +635,7 @@ class Loop:
     # -- attributes
 
     @property
-    def callback(self) -> Any:
+    def callback(self) -> Callable[[Self], object] | None:
         """Called as callback(loop) where pending watchers are to be invoked.
 
         It must see to it that `invoke` is called, here or in another thread.
@@ -621,7 +649,7 @@ class Loop:
         return self._callback
 
     @callback.setter
-    def callback(self, callback: Callable[[Any], object] | None) -> None:
+    def callback(self, callback: Callable[[Self], object] | None) -> None:
         self._callback = _to_loop_callback(type(self).__name__, callback)
         self._c.has_callback = callback is not None
 
@@ -994,7 +1022,7 @@ class Loop:
 
     def stat(
         self,
-        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        path: StrOrBytesPath,
         interval: float,
         callback: Callable[[Stat, int], object],
         data: Any = None,
@@ -1379,7 +1407,8 @@ class _Function:
 
 
 def _function(function: F) -> F:
-    return _Function(function)  # type: ignore[return-value]
+    wrapped: Any = _Function(function)
+    return wrapped  # type: ignore[no-any-return]
 
 
 @_function

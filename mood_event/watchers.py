@@ -1,8 +1,8 @@
 """The watchers: a base class, and one short class per type.
 
-Imported by loop.py, which makes a factory method of each class here that has a
-`kind`, and by the package for its names. It never imports loop.py: of a Loop a
-watcher uses `_queue`.
+Imported by loop.py, which has a factory method for each class here that has a
+`kind`, and by the package for its names. It never imports loop.py, but for type
+checkers: of a Loop a watcher uses `_queue`.
 
 A type is a row in libev/cdef.h, from which its struct, its start and its stop
 come, and a class here, which checks what the caller says before C sees it. All
@@ -33,15 +33,25 @@ if TYPE_CHECKING:
         Union,
     )
 
+    from typing_extensions import Self
+
+    from mood_event.loop import Loop
+
     F = TypeVar("F", bound=Callable[..., Any])
+    W = TypeVar("W", contravariant=True)
+
+    class Callback(Protocol[W]):
+        """A callback to be set: of a setter, pyright takes a Callable for a method."""
+
+        def __call__(self, watcher: W, revents: int, /) -> object: ...
 
     class HasFileno(Protocol):
-        """An object with a file descriptor."""
+        """An object with a file descriptor, which `fileno` returns."""
 
-        def fileno(self) -> int:
-            """The descriptor."""
+        def fileno(self) -> int: ...
 
     FileDescriptor = Union[int, HasFileno]
+    StrOrBytesPath = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
 
 __all__ = [
     "Async",
@@ -161,7 +171,7 @@ def to_interval(what: str, name: str, value: Any) -> float:
     return seconds
 
 
-def to_callback(what: str, value: object) -> Any:
+def to_callback(what: str, value: Any) -> Any:
     """A callable.
 
     Raises:
@@ -204,7 +214,7 @@ def check_open(what: str, fd: int) -> None:
         raise OSError(error.errno, f"{what}: fd {fd}: {error.strerror}") from None
 
 
-def to_events(what: str, value: object) -> int:
+def to_events(what: str, value: Any) -> int:
     """EV_READ, EV_WRITE or both.
 
     Raises:
@@ -213,7 +223,7 @@ def to_events(what: str, value: object) -> int:
         OverflowError: it is no C int.
     """
     if value.__class__ is int and value in _MASKS:
-        return value  # type: ignore[return-value]
+        return value  # type: ignore[no-any-return]
     events = to_int(what, "events", value)
     if events not in _MASKS:
         raise ValueError(
@@ -275,9 +285,9 @@ class Watcher:
     _make_struct: ClassVar[Any]
     _set_struct: ClassVar[Any]
 
-    _loop: Any
+    _loop: Loop
     _queue: Queue
-    _callback: Any
+    _callback: Callable[..., object]
     _data: Any
     # For the struct, when that is made.
     _priority: int
@@ -301,8 +311,9 @@ class Watcher:
         super().__init_subclass__(**kwargs)
         if kind is None:
             if cls.__init__.__module__ != __name__ and not hasattr(cls, "__getattr__"):
-                # Not in Watcher: it makes all attributes slow.
-                cls.__getattr__ = _missing  # type: ignore[attr-defined]
+                # Not in Watcher: it makes all attributes slow. As an assignment,
+                # pyright would allow every name of all watchers.
+                type.__setattr__(cls, "__getattr__", _missing)
             return
         struct = struct or kind
         Watcher.kinds[kind] = cls
@@ -313,8 +324,8 @@ class Watcher:
 
     def __init__(
         self,
-        loop: Any,
-        callback: Callable[[Any, int], object],
+        loop: Loop,
+        callback: Callable[[Self, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -342,11 +353,12 @@ class Watcher:
         try:
             queue = loop._queue
             # A watcher has a queue as well, and no struct of its own.
-            is_loop = queue.__class__ is Queue and queue.c is loop._c
+            if queue.__class__ is not Queue or queue.c is not loop._c:
+                raise AttributeError
         except AttributeError:
-            is_loop = False
-        if not is_loop:
-            raise TypeError(f"{type(self).__name__}: loop must be a Loop, got {loop!r}")
+            raise TypeError(
+                f"{type(self).__name__}: loop must be a Loop, got {loop!r}"
+            ) from None
         if not queue.open:
             raise refused(type(self).__name__, lib.MOOD_CLOSED)
         if priority is not _NO_PRIORITY:
@@ -592,12 +604,12 @@ class Watcher:
     # -- attributes
 
     @property
-    def loop(self) -> Any:
+    def loop(self) -> Loop:
         """The Loop responsible for the watcher (read only)."""
         return self._loop
 
     @property
-    def callback(self) -> Any:
+    def callback(self) -> Callable[[Self, int], object]:
         """Called as callback(watcher, revents) for an event.
 
         Raises:
@@ -606,7 +618,7 @@ class Watcher:
         return self._callback
 
     @callback.setter
-    def callback(self, callback: Callable[[Any, int], object]) -> None:
+    def callback(self, callback: Callback[Self]) -> None:
         self._callback = self._check_callback(type(self).__name__, callback)
 
     @property
@@ -726,8 +738,8 @@ class Io(Watcher, kind="io"):
         self,
         fd: FileDescriptor,
         events: int,
-        loop: Any,
-        callback: Callable[[Io, int], object],
+        loop: Loop,
+        callback: Callable[[Self, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -821,8 +833,8 @@ class Timer(Watcher, kind="timer"):
         self,
         after: float,
         repeat: float,
-        loop: Any,
-        callback: Callable[[Timer, int], object],
+        loop: Loop,
+        callback: Callable[[Self, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -991,8 +1003,8 @@ class Periodic(_AbsoluteTimer, kind="periodic"):
         self,
         offset: float,
         interval: float,
-        loop: Any,
-        callback: Callable[[Periodic, int], object],
+        loop: Loop,
+        callback: Callable[[Self, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -1121,14 +1133,14 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
 
     __slots__ = ("_scheduler",)
 
-    _scheduler: Any
+    _scheduler: Callable[..., float]
 
     @_accepts_reschedule
     def __init__(
         self,
-        scheduler: Callable[[Scheduler, float], float],
-        loop: Any,
-        callback: Callable[[Scheduler, int], object] | None = None,
+        scheduler: Callable[[Self, float], float],
+        loop: Loop,
+        callback: Callable[[Self, int], object] | None = None,
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -1166,7 +1178,7 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         return _no_callback if callback is None else to_callback(what, callback)
 
     @staticmethod
-    def _check_scheduler(scheduler: object) -> Any:
+    def _check_scheduler(scheduler: Any) -> Any:
         if not callable(scheduler):
             raise TypeError(f"Scheduler: scheduler must be callable, got {scheduler!r}")
         return scheduler
@@ -1219,7 +1231,7 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
             warn(f"{self!r} has been stopped", RuntimeWarning, stacklevel=2)
 
     @property
-    def scheduler(self) -> Any:
+    def scheduler(self) -> Callable[[Self, float], float]:
         """Called as scheduler(watcher, now) for the time of the next event.
 
         Raises:
@@ -1228,14 +1240,17 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         return self._scheduler
 
     @scheduler.setter
-    def scheduler(self, scheduler: Callable[[Scheduler, float], float]) -> None:
+    def scheduler(self, scheduler: Callable[[Self, float], float]) -> None:
         self._scheduler = self._check_scheduler(scheduler)
 
     # mood.event 1.1's name for it.
     reschedule = scheduler
 
-    @property
-    def callback(self) -> Any:
+    @property  # type: ignore[override]
+    # Only Scheduler and Embed take None.
+    def callback(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+    ) -> Callable[[Self, int], object] | None:
         """Called as callback(watcher, revents) for an event; None: nothing is.
 
         Raises:
@@ -1244,7 +1259,7 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         return None if self._callback is _no_callback else self._callback
 
     @callback.setter
-    def callback(self, callback: Callable[[Scheduler, int], object] | None) -> None:
+    def callback(self, callback: Callable[[Self, int], object] | None) -> None:
         self._callback = self._check_callback("Scheduler", callback)
 
 
@@ -1263,8 +1278,8 @@ class Signal(Watcher, kind="signal"):
     def __init__(
         self,
         signum: int,
-        loop: Any,
-        callback: Callable[[Signal, int], object],
+        loop: Loop,
+        callback: Callable[[Self, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -1342,8 +1357,8 @@ class Child(Watcher, kind="child"):
         self,
         pid: int,
         trace: bool,
-        loop: Any,
-        callback: Callable[[Child, int], object],
+        loop: Loop,
+        callback: Callable[[Self, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -1447,16 +1462,16 @@ class Stat(Watcher, kind="stat"):
 
     __slots__ = ("_interval", "_path", "_path_ptr")
 
-    _path: Any
+    _path: str | bytes
     _path_ptr: Any
     _interval: float
 
     def __init__(
         self,
-        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        path: StrOrBytesPath,
         interval: float,
-        loop: Any,
-        callback: Callable[[Stat, int], object],
+        loop: Loop,
+        callback: Callable[[Self, int], object],
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -1496,7 +1511,7 @@ class Stat(Watcher, kind="stat"):
         return self._path_ptr, self._interval
 
     @staticmethod
-    def _check_path(what: str, path: Any) -> tuple[Any, bytes]:
+    def _check_path(what: str, path: StrOrBytesPath) -> tuple[str | bytes, bytes]:
         try:
             path = os.fspath(path)
         except TypeError:
@@ -1508,7 +1523,7 @@ class Stat(Watcher, kind="stat"):
 
     def set(
         self,
-        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        path: StrOrBytesPath,
         interval: float,
         /,
     ) -> None:
@@ -1547,7 +1562,7 @@ class Stat(Watcher, kind="stat"):
             raise self._refused("stat", error)
 
     @property
-    def path(self) -> Any:
+    def path(self) -> str | bytes:
         """The path that is watched, a str or bytes as it was given (read only)."""
         return self._path
 
@@ -1572,7 +1587,7 @@ class Stat(Watcher, kind="stat"):
         lib.mood_stat_read(self._made(), prev, numbers, seconds)
         values = list(numbers)
         names = ("st_rdev", "st_blocks", "st_blksize")
-        extra = dict(zip(names, values[10:13]))
+        extra: dict[str, Any] = dict(zip(names, values[10:13]))
         for name, second, nanosecond in zip("amc", seconds, values[13:]):
             extra[f"st_{name}time"] = second
             if (
@@ -1630,13 +1645,13 @@ class Embed(Watcher, kind="embed"):
 
     __slots__ = ("_other",)
 
-    _other: Any
+    _other: Loop
 
     def __init__(
         self,
-        other: Any,
-        loop: Any,
-        callback: Callable[[Embed, int], object] | None = None,
+        other: Loop,
+        loop: Loop,
+        callback: Callable[[Self, int], object] | None = None,
         data: Any = None,
         priority: int = 0,
     ) -> None:
@@ -1683,7 +1698,7 @@ class Embed(Watcher, kind="embed"):
             raise Error(f"{what}: a loop cannot be embedded in itself")
         return other
 
-    def set(self, other: Any, /) -> None:
+    def set(self, other: Loop, /) -> None:
         """Embed another loop.
 
         Args:
@@ -1748,12 +1763,15 @@ class Embed(Watcher, kind="embed"):
         self._other._queue.raise_kept()
 
     @property
-    def other(self) -> Any:
+    def other(self) -> Loop:
         """The embedded Loop (read only)."""
         return self._other
 
-    @property
-    def callback(self) -> Any:
+    @property  # type: ignore[override]
+    # Only Scheduler and Embed take None.
+    def callback(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+    ) -> Callable[[Self, int], object] | None:
         """Called as callback(watcher, revents); None: the watcher sweeps itself.
 
         Raises:
@@ -1762,7 +1780,7 @@ class Embed(Watcher, kind="embed"):
         return None if self._callback is _sweep else self._callback
 
     @callback.setter
-    def callback(self, callback: Callable[[Embed, int], object] | None) -> None:
+    def callback(self, callback: Callable[[Self, int], object] | None) -> None:
         self._callback = self._check_callback("Embed", callback)
 
     def _details(self) -> list[str]:

@@ -506,9 +506,18 @@ BELOW = {"errors": [], "constants": ["_ffi"], "_version": []}
 
 
 def imported(path):
-    """The package's modules that a module imports, wherever in it."""
+    """The package's modules that a module imports when it runs, wherever in it."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    for_checkers = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in for_checkers:
+            continue
         if isinstance(node, ast.Import):
             full = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

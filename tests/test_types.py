@@ -1,11 +1,29 @@
-"""What type checkers and editors find: the documentation."""
+"""What type checkers and editors find: the marker, the names, the documentation.
+
+The types are for type checkers to test: tests/typing/, by `./dev lint`.
+"""
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
-from mood_event import Loop, Watcher
+import mood_event
+from mood_event import Loop, Watcher, constants
+
+PACKAGE = Path(mood_event.__file__).parent
+
+
+@pytest.mark.parametrize("name", ["py.typed", "_ev.pyi"])
+def test_package_has_what_type_checkers_ask_for(name):
+    assert (PACKAGE / name).is_file()
+
+
+def test_names_of_the_package_are_listed_without_those_of_constants():
+    """Both lists are written out, as no type checker follows one made of the other."""
+    listed = [name for name in mood_event.__all__ if name.startswith("EV")]
+    assert listed == constants.__all__
 
 
 def words(text):
