@@ -127,10 +127,14 @@ class Loop:
     """An event loop: it waits for events, and calls the watchers' callbacks.
 
     A loop belongs to the thread that runs it, and to one at a time. From others
-    only `call_soon_threadsafe`, `Async.send` and `feed_signal` are allowed.
+    only `call_soon_threadsafe`, `Async.send` and `feed_signal` are allowed; under
+    `python -X dev` every other method raises `Error` there.
 
     It is a context manager that closes it. A loop that is garbage is closed as
-    well, without its Cleanup watchers being called.
+    well, without its Cleanup watchers being called, and with a ResourceWarning. It can
+    be subclassed and referred to weakly, and can neither be copied nor pickled. A
+    subclass that has an `__init__` of its own must call this one: until it has, the
+    methods raise `Error`.
     """
 
     _default = False
@@ -154,12 +158,11 @@ class Loop:
 
         Args:
             flags: a set of EVFLAG_* and EVBACKEND_* bits.
-            callback: see `callback`.
-            data: anything, kept in `data`.
-            io_interval: seconds, see `io_interval`.
-            timeout_interval: seconds, see `timeout_interval`.
-            debug: make every exception that leaves a callback fatal; the attribute
-                `debug`, which can be set as well. From pyev.
+            callback: see the attribute `Loop.callback`.
+            data: anything, kept in `Loop.data`.
+            io_interval: seconds, see `Loop.io_interval`.
+            timeout_interval: seconds, see `Loop.timeout_interval`.
+            debug: see `Loop.debug`.
 
         Raises:
             TypeError: an argument has the wrong type.
@@ -167,6 +170,8 @@ class Loop:
             OverflowError: `flags` is no C unsigned int.
             Error: no backend in `flags` is to be had, or `__init__` is called
                 again.
+            OSError: there are no descriptors left.
+            MemoryError: there is none to set aside for libev.
 
         libev: ev_loop_new
         """
@@ -183,6 +188,7 @@ class Loop:
         self._c = self._queue.c
         self._data = data
         self.debug = debug
+        """Whether every exception that leaves a callback is fatal. From pyev."""
         self._callback = callback
         self._io_interval = self._timeout_interval = 0.0
         # Each is a call into C, and most loops have none of them.
@@ -238,8 +244,9 @@ class Loop:
         Raises:
             TypeError, ValueError: `flags` is anything else.
             Error: the loop is closed, or another thread runs it.
-            OSError: libev gave up on a system call, or a descriptor was closed
-                while it was watched.
+            OSError: libev gave up on a system call, a descriptor was closed while it
+                was watched, or there are none left.
+            MemoryError: there is none to set aside for libev.
             BaseException: what left a callback and was fatal.
 
         libev: ev_run
@@ -312,7 +319,8 @@ class Loop:
     def stop(self, how: int = EVBREAK_ONE, /) -> None:
         """Make `start` return, once all pending events have been delivered.
 
-        Outside of `start` it does nothing.
+        Outside of `start` it does nothing. A loop that was stopped can be started
+        again: its watchers are as they were.
 
         Args:
             how: EVBREAK_ONE: the innermost `start`; EVBREAK_ALL: all of them.
@@ -335,7 +343,8 @@ class Loop:
         """Invoke all pending watchers, as `callback` has to.
 
         Raises:
-            Error: the loop is closed.
+            Error: the loop is closed, or another thread runs it and has not handed
+                this over, by `callback`.
             BaseException: what left a callback and was fatal.
 
         libev: ev_invoke_pending
@@ -459,6 +468,9 @@ class Loop:
     def suspend(self) -> None:
         """Stop the time for timers, until `resume`.
 
+        For a program that is itself suspended, and should not find all its timeouts
+        over when it goes on. Nothing but `resume` should be called in between.
+
         Raises:
             Error: the loop is closed, or suspended.
 
@@ -469,7 +481,8 @@ class Loop:
     def resume(self) -> None:
         """Let the time go on, as if there had been none since `suspend`.
 
-        Timers are late by that time; Periodics are rescheduled.
+        Timers are late by that time; Periodics and Schedulers are rescheduled, and
+        what they would have triggered for meanwhile is lost.
 
         Raises:
             Error: the loop is closed, or not suspended.
@@ -483,7 +496,8 @@ class Loop:
     def ref(self) -> None:
         """Add a reference: while there are any, `start` does not return by itself.
 
-        See `Watcher.keepalive`, which is easier to get right.
+        libev's references, not Python's: each active watcher has one. See
+        `Watcher.keepalive`, which is easier to get right.
 
         Raises:
             Error: the loop is closed.
@@ -505,7 +519,7 @@ class Loop:
     def verify(self) -> None:
         """Check libev's data for consistency; aborts the process if it has none.
 
-        Only a build with MOOD_EVENT_DEBUG=1 checks anything.
+        Only a build with `MOOD_EVENT_DEBUG=1` checks anything.
 
         Raises:
             Error: the loop is closed.
@@ -594,6 +608,7 @@ class Loop:
             TypeError: an argument has the wrong type.
             ValueError: there is neither a descriptor nor a timeout, or an argument
                 is outside its range.
+            OverflowError: `fd` or `events` does not fit in a C int.
             OSError: the descriptor is closed.
             Error: the loop is closed.
 
@@ -612,6 +627,8 @@ class Loop:
         Every call is made, in the order in which they were asked for. They do not
         keep the loop running; those that come while it does not run are made by
         the next `start`.
+
+        An exception that leaves the callback has the fate of any callback's.
 
         Args:
             callback: called as callback(*args).
@@ -638,8 +655,9 @@ class Loop:
     def callback(self) -> Callable[[Self], object] | None:
         """Called as callback(loop) where pending watchers are to be invoked.
 
-        It must see to it that `invoke` is called, here or in another thread.
-        None: the loop does that itself. An exception that leaves it is fatal.
+        It must see to it that `invoke` is called, here or in another thread, for
+        which it waits. None, at first: the loop does that itself. While there is one,
+        every exception is fatal: what leaves it, and what leaves a watcher's callback.
 
         Raises:
             TypeError: set to something that is neither callable nor None.
@@ -666,6 +684,9 @@ class Loop:
     def io_interval(self) -> float:
         """Seconds to collect Io events for, before they are delivered: 0.0 at first.
 
+        The loop then looks for them no more often than that, on average: fewer, larger
+        iterations, and a delay for each event. Timers are not affected.
+
         Raises:
             TypeError, ValueError: set to no number, or a negative or infinite one.
             Error: set after the loop was closed.
@@ -683,6 +704,9 @@ class Loop:
     @property
     def timeout_interval(self) -> float:
         """Seconds to collect timeouts for, before they are delivered: 0.0 at first.
+
+        Timers, Periodics and Schedulers may be late by as much, so that those that are
+        due close together wake the process once. Io watchers are not affected.
 
         Raises:
             TypeError, ValueError: set to no number, or a negative or infinite one.
@@ -724,7 +748,9 @@ class Loop:
 
     @property
     def iteration(self) -> int:
-        """How often the loop has looked for events (read only).
+        """How often the loop has looked for events; 0 once closed (read only).
+
+        It counts up between Prepare and Check watchers, and wraps around.
 
         libev: ev_iteration
         """
@@ -1484,6 +1510,8 @@ def default_loop(
 def time() -> float:
     """The current time, as libev takes it.
 
+    `Loop.now` costs less, and is mostly what is wanted.
+
     Returns:
         Seconds since the epoch.
 
@@ -1522,6 +1550,9 @@ def sleep(interval: float, /) -> None:
 def abi_version() -> tuple[int, int]:
     """libev's version, as (major, minor).
 
+    >>> abi_version()
+    (4, 33)
+
     libev: ev_version_major, ev_version_minor
     """
     return lib.ev_version_major(), lib.ev_version_minor()
@@ -1543,6 +1574,11 @@ def supported_backends() -> int:
 def recommended_backends() -> int:
     """The backends that are compiled in and that libev tries by itself.
 
+    They work with most kinds of descriptors on this system.
+
+    >>> bool(recommended_backends() & EVBACKEND_SELECT)
+    True
+
     Returns:
         A set of EVBACKEND_* bits.
 
@@ -1553,7 +1589,7 @@ def recommended_backends() -> int:
 
 @_function
 def embeddable_backends() -> int:
-    """The backends whose loops can be embedded, compiled in or not.
+    """The backends whose loops can be embedded, compiled in or not: see `Embed`.
 
     Returns:
         A set of EVBACKEND_* bits.
@@ -1566,6 +1602,8 @@ def embeddable_backends() -> int:
 @_function
 def feed_signal(signum: int, /) -> None:
     """Pretend that a signal has come, to the loop that watches it. From any thread.
+
+    Nothing happens if no `Signal` watcher of it is active.
 
     Args:
         signum: the number of a signal.

@@ -259,12 +259,17 @@ def to_signum(what: str, value: object) -> int:
 class Watcher:
     """What all watchers have in common.
 
+    It has no events of its own: it is the base of the types that have, and what to
+    ask `isinstance` for.
+
     A watcher belongs to one loop for as long as it lives. While it is active or
     pending the loop holds it, so that nobody else has to for its callback to be
     called. It is equal to itself only, can be referred to weakly and subclassed,
     and can neither be copied nor pickled.
 
-    A subclass that has an `__init__` of its own must call the one of its base.
+    A subclass that has an `__init__` of its own must call the one of its base. Until
+    it has, the methods raise `Error`; so they do in a thread that does not run the
+    loop, under `python -X dev`.
     """
 
     __slots__ = (
@@ -464,11 +469,13 @@ class Watcher:
     def start(self) -> None:
         """Start (activate) the watcher: only an active one receives events.
 
-        Nothing happens if it is active already.
+        Nothing happens if it is active already. A Timer, Periodic or Scheduler that
+        is started outside of `Loop.start` brings the loop's time up to date first.
 
         Raises:
             Error: the loop is closed, or one of the reasons that the type has.
             OSError: a descriptor was closed, or there are no more to be had.
+            MemoryError: there is none to set aside for libev.
 
         libev: ev_TYPE_start
         """
@@ -486,6 +493,9 @@ class Watcher:
 
     def stop(self) -> None:
         """Stop the watcher, active or not, and clear its pending event.
+
+        Afterwards it is neither active nor pending, and its callback is not called
+        any more.
 
         Raises:
             Error: the loop is closed.
@@ -548,6 +558,7 @@ class Watcher:
         Raises:
             TypeError, OverflowError: `revents` is no C int.
             Error: the loop is closed.
+            BaseException: what left the callback and was fatal.
 
         libev: ev_invoke
         """
@@ -565,7 +576,7 @@ class Watcher:
             queue.raise_kept()
 
     def clear(self) -> int:
-        """Clear the pending event.
+        """Clear the pending event: the callback is not called for it.
 
         Returns:
             Its revents, a set of EV_* bits, as if the callback had been invoked;
@@ -585,12 +596,15 @@ class Watcher:
     def feed(self, revents: int, /) -> None:
         """Make the watcher pending, as if `revents` had happened to it.
 
+        It need not be active. If it is pending already, the bits are added.
+
         Args:
             revents: a set of EV_* bits.
 
         Raises:
             TypeError, OverflowError: `revents` is no C int.
             Error: the loop is closed.
+            MemoryError: there is none to set aside for libev.
 
         libev: ev_feed_event
         """
@@ -611,6 +625,11 @@ class Watcher:
     @property
     def callback(self) -> Callable[[Self, int], object]:
         """Called as callback(watcher, revents) for an event.
+
+        What it returns does not matter. An Exception that leaves it goes to
+        `sys.unraisablehook` and the loop goes on, unless the callback is marked with
+        `fatal`, or `Loop.debug` or `Loop.callback` is set. Any other BaseException
+        ends the loop.
 
         Raises:
             TypeError: set to something that is not callable.
@@ -634,7 +653,7 @@ class Watcher:
     def priority(self) -> int:
         """From EV_MINPRI to EV_MAXPRI: pending watchers with more come first.
 
-        What is outside is clamped.
+        0 if nothing was said. What is outside is clamped.
 
         Raises:
             TypeError, OverflowError: set to no C int.
@@ -725,8 +744,9 @@ def _clamp(priority: int) -> int:
 class Io(Watcher, kind="io"):
     """Watches a file descriptor: is it readable, is it writable?
 
-    The callback is called for as long as it is (level-triggered). Use
-    non-blocking descriptors: a callback can come without there being data.
+    The callback receives EV_READ, EV_WRITE or both, in each iteration for as long as
+    the descriptor is ready (level-triggered). Use non-blocking descriptors: a callback
+    can come without there being data.
     """
 
     __slots__ = ("_events", "_fd")
@@ -821,7 +841,8 @@ class Timer(Watcher, kind="timer"):
     """Calls back after some time, once or again and again.
 
     It counts real time, whatever happens to the system's clock. A repeating timer
-    does not drift; one that falls behind is called once per iteration.
+    does not drift; one that falls behind is called once per iteration. The callback
+    receives EV_TIMER, never before the time is over.
     """
 
     __slots__ = ("_after", "_repeat")
@@ -898,11 +919,12 @@ class Timer(Watcher, kind="timer"):
     def reset(self) -> None:
         """Act as if the timer had timed out, without invoking it.
 
-        A pending event is cleared. A timer that repeats counts from now on, and
-        is started if it was not; one that does not repeat is stopped.
+        A pending event is cleared. A timer that repeats counts `repeat` seconds from
+        now on, and is started if it was not; one that does not repeat is stopped.
 
         Raises:
             Error: the loop is closed.
+            MemoryError: there is none to set aside for libev.
 
         libev: ev_timer_again
         """
@@ -944,6 +966,17 @@ class Timer(Watcher, kind="timer"):
         Of an inactive timer it is the time that `start` will count from
         (read only).
 
+        >>> with Loop() as loop:
+        ...     timer = loop.timer(5.0, 7.0, print)
+        ...     print(timer.remaining)
+        ...     timer.start()
+        ...     print(round(timer.remaining, 3))
+        ...     timer.reset()
+        ...     print(round(timer.remaining, 3))
+        5.0
+        5.0
+        7.0
+
         libev: ev_timer_remaining
         """
         return lib.mood_timer_remaining(self._made())  # type: ignore[no-any-return]
@@ -960,8 +993,11 @@ class _AbsoluteTimer(Watcher):
     def reset(self) -> None:
         """Stop the watcher and start it again: its next time is found anew.
 
+        A pending event is cleared. A watcher that is not active is started.
+
         Raises:
             Error: the loop is closed.
+            MemoryError: there is none to set aside for libev.
 
         libev: ev_periodic_again
         """
@@ -991,7 +1027,8 @@ class Periodic(_AbsoluteTimer, kind="periodic"):
 
     With an `interval` of 0.0 that is at `offset`, once: an absolute timer. With
     any other it is whenever the time is `offset` plus a multiple of `interval`.
-    It follows the system's clock when that is set.
+    It follows the system's clock when that is set. The callback receives EV_PERIODIC,
+    never before the clock shows the time.
     """
 
     __slots__ = ("_interval", "_offset")
@@ -1126,9 +1163,10 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
     """Calls back at times that a callable gives.
 
     The callable is asked for the next time when the watcher starts, whenever it
-    has triggered, and when the system's clock was set. It must not change the
-    loop. If it raises, or gives no time, the watcher is stopped with a
-    RuntimeWarning, and the exception has the fate of one from a callback.
+    has triggered, just before the callback is called, and when the system's clock was
+    set. It must not change the loop: what would do so raises `Error` there. If it
+    raises, or gives no time, the watcher is stopped with a RuntimeWarning, and the
+    exception has the fate of one from a callback. The callback receives EV_PERIODIC.
     """
 
     __slots__ = ("_scheduler",)
@@ -1234,6 +1272,9 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
     def scheduler(self) -> Callable[[Self, float], float]:
         """Called as scheduler(watcher, now) for the time of the next event.
 
+        Another one is asked when the watcher is next triggered or reset. mood.event
+        1.1 called this, and the argument, `reschedule`, which works as well.
+
         Raises:
             TypeError: set to something that is not callable.
         """
@@ -1268,7 +1309,8 @@ class Signal(Watcher, kind="signal"):
 
     While a watcher of a signal is active, Python's own handler of it is not
     called; after the last one has stopped, it is again. All watchers of a signal
-    must belong to the same loop.
+    must belong to the same loop: `start` raises `Error` on another one. The callback
+    receives EV_SIGNAL, once for all that have come since the last time.
     """
 
     __slots__ = ("_signum",)
@@ -1345,7 +1387,8 @@ class Child(Watcher, kind="child"):
     It works on the default loop alone. While one is active the loop handles
     SIGCHLD and waits for the processes that are watched, for no others; a watcher
     of pid 0 is for any child, and takes the status of every one. It stays active
-    after its process has ended.
+    after its process has ended. `start` raises `Error` while a Signal of another loop
+    watches SIGCHLD. The callback receives EV_CHILD, with `rpid` and `rstatus` set.
     """
 
     __slots__ = ("_pid", "_trace")
@@ -1425,7 +1468,7 @@ class Child(Watcher, kind="child"):
 
     @property
     def rpid(self) -> int:
-        """The process of the last event.
+        """The process of the last event; 0 before the first one.
 
         Raises:
             TypeError, OverflowError: set to no C int.
@@ -1438,7 +1481,10 @@ class Child(Watcher, kind="child"):
 
     @property
     def rstatus(self) -> int:
-        """Its status, as from `os.waitpid`: see `os.WIFEXITED` and the like.
+        """Its status, as from `os.waitpid`; 0 before the first event.
+
+        `os.waitstatus_to_exitcode` makes an exit code of it, or a negative signal
+        number; with `trace`, ask `os.WIFSTOPPED` and `os.WIFCONTINUED` first.
 
         Raises:
             TypeError, OverflowError: set to no C int.
@@ -1457,7 +1503,8 @@ class Stat(Watcher, kind="stat"):
     """Watches a path: the callback is called when what `os.lstat` says changes.
 
     The path need not exist: that it appears or disappears is a change as well. A
-    path that is not there has an `st_nlink` of 0.
+    path that is not there has an `st_nlink` of 0. Changes from `start` on count. The
+    callback receives EV_STAT, with `attr` and `prev` set.
     """
 
     __slots__ = ("_interval", "_path", "_path_ptr")
@@ -1480,7 +1527,8 @@ class Stat(Watcher, kind="stat"):
         Args:
             path: what to watch; best an absolute path.
             interval: seconds between two looks, where the system does not tell of
-                changes itself; 0.0, which is best: let libev choose.
+                changes itself; 0.0, which is best: let libev choose. Less than about
+                0.1 is taken for that.
             loop: the Loop responsible for the watcher.
             callback: called as callback(watcher, revents).
             data: anything, kept in `data`.
@@ -1607,20 +1655,29 @@ class Idle(Watcher, kind="idle"):
     """Called whenever there is nothing better to do.
 
     That is: in each iteration in which no event of its own priority or a higher
-    one is pending. While one is active, the loop does not block.
+    one is pending. While one is active, the loop does not block. The callback
+    receives EV_IDLE.
     """
 
     __slots__ = ()
 
 
 class Prepare(Watcher, kind="prepare"):
-    """Called in each iteration, just before the loop waits for events."""
+    """Called in each iteration, just before the loop waits for events.
+
+    The callback receives EV_PREPARE. What it starts and stops is taken into account
+    for the wait. It must not run the loop.
+    """
 
     __slots__ = ()
 
 
 class Check(Watcher, kind="check"):
-    """Called in each iteration, just after the loop has waited for events."""
+    """Called in each iteration, just after the loop has waited for events.
+
+    The callback receives EV_CHECK, before other watchers of the same or a lower
+    priority are called for what has come. It must not run the loop.
+    """
 
     __slots__ = ()
 
@@ -1640,7 +1697,7 @@ class Embed(Watcher, kind="embed"):
     The embedded loop's backend must be one of `embeddable_backends()`. Timers of
     the embedded loop do not wake the other one: only descriptors do. libev counts an
     active Embed as four references, so use `keepalive`, not `Loop.unref`, for one
-    that is not to keep the loop running.
+    that is not to keep the loop running. A callback receives EV_EMBED.
     """
 
     __slots__ = ("_other",)
@@ -1799,19 +1856,32 @@ def _embeds(loop: Any, sought: Any) -> bool:
 
 
 class Fork(Watcher, kind="fork"):
-    """Called in the child process, before the loop goes on there after a fork."""
+    """Called in the child process, before the loop goes on there after a fork.
+
+    That is in its first iteration there, before it waits and before Check watchers
+    are called. It does so after `os.fork`, after `Loop.reset`, and after any fork with
+    `EVFLAG_FORKCHECK`. The callback receives EV_FORK.
+    """
 
     __slots__ = ()
 
 
 class Cleanup(Watcher, kind="cleanup"):
-    """Called when the loop is closed. It does not keep the loop running."""
+    """Called when the loop is closed. It does not keep the loop running.
+
+    The other watchers are stopped by then, and the loop still answers. The callback
+    receives EV_CLEANUP. It is not called for a loop that is garbage, nor for one that
+    is open when the program ends.
+    """
 
     __slots__ = ()
 
 
 class Async(Watcher, kind="async"):
-    """Called after `send`, which other threads and signal handlers may call."""
+    """Called after `send`, which other threads and signal handlers may call.
+
+    The callback receives EV_ASYNC, once for all calls of `send` since the last time.
+    """
 
     __slots__ = ()
 
