@@ -8,7 +8,10 @@ import ast
 import builtins
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Hashable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -196,6 +199,25 @@ def test_member_is_on_the_page_of_its_class(cls: type, name: str, member: Any) -
         others = {n: m for n, m in public_members(cls).items() if n != name}
         [alias] = [n for n, other in others.items() if other is member]
         assert name in (inspect.getdoc(member) or "") or is_factory(cls, alias)
+
+
+def test_page_of_the_terminal_has_every_option(tmp_path: Path) -> None:
+    text = (REFERENCE / "terminal.md").read_text(encoding="utf-8")
+    for tool in ((), ("watch",), ("every",), ("supervise",)):
+        process = subprocess.run(
+            [sys.executable, "-m", "mood_event", *tool, "--help"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            # Not where the sources may be, which would be imported.
+            cwd=tmp_path,
+            check=True,
+        )
+        options = set(
+            re.findall(r"^ +(?:-\w, )?(--[\w-]+)", process.stdout, re.MULTILINE)
+        )
+        assert "--help" in options
+        assert sorted(option for option in options if option not in text) == []
 
 
 # -- the docstrings ------------------------------------------------------------------
