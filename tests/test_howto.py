@@ -1,0 +1,191 @@
+"""The programs of docs/howto/ that do not end by themselves, or take arguments.
+
+Each is run as its reader would run it, with the interpreter that runs the tests. Waits
+for what a program says, never for time to pass.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from documents import program
+
+LONG = 90.0
+
+
+def run(path, *args, prefix=()):
+    return subprocess.run(
+        # -X dev: so that whatever is left open is told on stderr.
+        [*prefix, sys.executable, "-X", "dev", str(path), *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+
+
+# -- children ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_py(tmp_path):
+    path = tmp_path / "run.py"
+    path.write_text(program("docs/howto/children.md", "run.py"), encoding="utf-8")
+    return path
+
+
+def test_run_tells_how_commands_ended(run_py):
+    result = run(
+        run_py, LONG, "echo hello; echo oops >&2; exit 3", "kill -9 $$", "true"
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    for text in (
+        "echo hello; echo oops >&2; exit 3: status 3\n"
+        "    stdout: hello\n"
+        "    stderr: oops\n",
+        "kill -9 $$: SIGKILL\n",
+        "true: status 0\n",
+    ):
+        assert text in result.stdout
+    assert result.stdout.count("\n") == 5
+
+
+def test_run_has_all_that_a_command_printed(run_py):
+    # More than a pipe holds, and at the end of the process it is still full.
+    command = "head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end"
+    result = run(run_py, LONG, command)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == (
+        f"{command}: status 0\n    stdout: {'x' * 1_000_000}\n    stdout: end\n"
+    )
+
+
+def test_run_ends_what_takes_too_long(run_py):
+    begin = time.monotonic()
+    # A child of the shell, which only a signal to the group reaches.
+    result = run(run_py, 0.5, "sleep 1000; true")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "sleep 1000; true: SIGTERM (too late)\n"
+    assert time.monotonic() - begin > 0.5
+
+
+def test_run_kills_what_does_not_end(run_py):
+    source = run_py.read_text(encoding="utf-8")
+    assert "GRACE = 2.0" in source
+    run_py.write_text(source.replace("GRACE = 2.0", "GRACE = 0.2"), encoding="utf-8")
+    # That a signal is ignored is inherited, and from its first moment on.
+    prefix = ["sh", "-c", 'trap "" TERM && exec "$@"', "sh"]
+    result = run(run_py, 0.2, "sleep 1000", prefix=prefix)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "sleep 1000: SIGKILL (too late)\n"
+
+
+def test_run_does_not_wait_for_who_keeps_its_pipes_open(run_py, tmp_path):
+    pid_file = tmp_path / "pid"
+    command = f"sleep 1000 & echo $! >{pid_file}; echo started"
+    result = run(run_py, 0.5, command)
+    os.kill(int(pid_file.read_text()), signal.SIGKILL)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"{command}: status 0\n    stdout: started\n"
+
+
+# -- SIGTERM -------------------------------------------------------------------------
+
+
+class Jobs:
+    """jobs.py, running."""
+
+    def __init__(self, directory, grace):
+        path = directory / "jobs.py"
+        source = program("docs/howto/sigterm.md", "jobs.py")
+        assert "GRACE = 20.0" in source
+        path.write_text(source.replace("GRACE = 20.0", f"GRACE = {grace}"))
+        self.process = subprocess.Popen(
+            [sys.executable, "-X", "dev", str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.watchdog = threading.Timer(LONG, self.process.kill)
+        self.watchdog.start()
+
+    def begin(self, seconds):
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == f"begun: {seconds}\n"
+
+    def end(self, signum):
+        """Send a signal; returns the line that it is answered with."""
+        self.process.send_signal(signum)
+        return self.process.stdout.readline()
+
+    def wait(self):
+        """The exit status, and what was said up to the end."""
+        said = self.process.stdout.read()
+        return self.process.wait(), said
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.process.kill()
+        self.process.wait()
+        self.watchdog.cancel()
+        self.watchdog.join()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_jobs_are_finished_before_the_end(tmp_path, signum):
+    with Jobs(tmp_path, grace=10_000) as jobs:
+        jobs.begin(1.0)
+        jobs.begin(1.1)
+        said = jobs.end(signum)
+        # This one comes too late.
+        jobs.process.stdin.write("0.0\n")
+        jobs.process.stdin.flush()
+        status, rest = jobs.wait()
+        said += rest
+        assert status == 0
+        assert re.search("^ending, . jobs are under way$", said, re.M)
+        assert re.findall("^done: (.*)$", said, re.M) == ["1.0", "1.1"]
+        assert "begun" not in said
+
+
+def test_jobs_end_at_once_when_there_are_none(tmp_path):
+    with Jobs(tmp_path, grace=10_000) as jobs:
+        jobs.begin(0.0)
+        assert jobs.process.stdout.readline() == "done: 0.0\n"
+        assert jobs.end(signal.SIGTERM) == "ending, 0 jobs are under way\n"
+        assert jobs.wait() == (0, "")
+
+
+def test_jobs_are_given_up_when_the_time_is_over(tmp_path):
+    with Jobs(tmp_path, grace=0.3) as jobs:
+        jobs.begin(1000.0)
+        begin = time.monotonic()
+        assert jobs.end(signal.SIGTERM) == "ending, 1 jobs are under way\n"
+        assert jobs.wait() == (-signal.SIGTERM, "given up: 1000.0\n")
+        assert time.monotonic() - begin > 0.2
+
+
+def test_jobs_are_given_up_at_a_second_signal(tmp_path):
+    with Jobs(tmp_path, grace=10_000) as jobs:
+        jobs.begin(1000.0)
+        assert jobs.end(signal.SIGTERM) == "ending, 1 jobs are under way\n"
+        jobs.process.send_signal(signal.SIGINT)
+        assert jobs.wait() == (-signal.SIGTERM, "given up: 1000.0\n")
+
+
+def test_jobs_end_with_their_input(tmp_path):
+    with Jobs(tmp_path, grace=10_000) as jobs:
+        jobs.begin(0.2)
+        jobs.process.stdin.close()
+        assert jobs.wait() == (0, "done: 0.2\n")
