@@ -6,6 +6,7 @@ for what a program says, never for time to pass.
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -65,13 +66,21 @@ def test_run_has_all_that_a_command_printed(run_py):
     )
 
 
-def test_run_ends_what_takes_too_long(run_py):
+def test_run_ends_what_takes_too_long(run_py, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(fifo, os.O_WRONLY)
+    command = f"sleep 1000 >{fifo}; true"
     begin = time.monotonic()
-    # A child of the shell, which only a signal to the group reaches.
-    result = run(run_py, 0.5, "sleep 1000; true")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == "sleep 1000; true: SIGTERM (too late)\n"
+    result = run(run_py, 0.5, command)
     assert time.monotonic() - begin > 0.5
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"{command}: SIGTERM (too late)\n"
+    # Not the shell alone has ended: nobody has the pipe any more.
+    os.close(writer)
+    assert select.select([reader], [], [], LONG)[0] == [reader]
+    os.close(reader)
 
 
 def test_run_kills_what_does_not_end(run_py):
