@@ -1062,7 +1062,8 @@ class Loop:
         Args:
             path: what to watch; best an absolute path.
             interval: seconds between two looks, where the system does not tell of
-                changes itself; 0.0, which is best: let libev choose.
+                changes itself; 0.0, which is best: let libev choose. Less than about
+                0.1 is taken for that.
             callback: called as callback(watcher, revents).
             data: anything, kept in `data`.
             priority: from EV_MINPRI to EV_MAXPRI; what is outside is clamped.
