@@ -623,6 +623,8 @@ static void on_invoke_pending(struct ev_loop *ev)
             for (int slot = 1; slot < l->room; slot++)
                 if (l->held[slot] && !ev_is_active(watcher_ev(l->held[slot])))
                     rekeep(l->held[slot]);
+        /* They are collected when they are invoked, which may be much later. */
+        l->has_fewer = 1;
         hand_over(l);
     } else
         invoke(l);

@@ -841,6 +841,20 @@ def test_unref_without_ref_before_stop_does_not_count_for_other_watchers(
     loop.unref()
 
 
+def test_unref_of_a_timer_that_ends_counts_before_it_is_invoked(loop, events):
+    seen, callback = events
+    timer = loop.timer(0.0, 0.0, callback)
+    timer.start()
+    loop.callback = lambda loop: None
+    loop.unref()
+    while not timer.pending:
+        assert loop.start(EVRUN_NOWAIT) is False
+    assert loop.start(EVRUN_NOWAIT) is False
+    loop.callback = None
+    assert loop.start(EVRUN_NOWAIT) is False
+    assert len(seen) == 1
+
+
 def test_unref_of_timers_that_end_without_ref_does_not_keep_the_loop(loop, events):
     seen, callback = events
     loop.ref()
