@@ -139,6 +139,7 @@ class Loop:
 
     _default = False
     _is_exiting = False
+    _slow_callback: float | None = 0.1
 
     # Until the loop first runs in the main thread.
     _wakeup: tuple[int, int] | None = None
@@ -649,6 +650,27 @@ class Loop:
         self._queue.calls.append((callback, args))
         lib.mood_knock(self._c)
 
+    def watchers(self) -> list[Watcher]:
+        """The active watchers: what keeps the loop running, if it does not return.
+
+        Those with `keepalive` False are among them, although they do not keep it
+        running, and those of `once`. What is pending alone is not active.
+
+        Returns:
+            A new list. Its order says nothing: it is that of the places that the
+            watchers have in the loop's table, where a place that one left is taken by
+            the next one to start.
+
+        Raises:
+            Error: the loop is closed.
+        """
+        self._check_open("watchers")
+        return [
+            watcher
+            for watcher in list(self._queue.held)
+            if isinstance(watcher, Watcher) and lib.mood_active(watcher._ptr)
+        ]
+
     # -- attributes
 
     @property
@@ -721,6 +743,30 @@ class Loop:
         interval = to_interval(type(self).__name__, "timeout_interval", interval)
         self._call("timeout_interval", lib.mood_timeout_interval, interval)
         self._timeout_interval = interval
+
+    @property
+    def slow_callback(self) -> float | None:
+        """Seconds that a callback may take under `python -X dev`: 0.1 at first.
+
+        One that keeps the loop for longer is a warning of the logger "mood_event",
+        which names the callback, where it is, and its watcher. What a nested `start`
+        takes is not counted. None: no warnings. Without `-X dev` nothing is timed,
+        and this changes nothing.
+
+        Raises:
+            TypeError: set to what is neither a number nor None.
+            ValueError: set to a number that is not positive and finite.
+        """
+        return self._slow_callback
+
+    @slow_callback.setter
+    def slow_callback(self, seconds: float | None) -> None:
+        if seconds is not None:
+            what = type(self).__name__
+            seconds = to_seconds(what, "slow_callback", seconds)
+            if seconds <= 0.0:
+                raise ValueError(f"{what}: slow_callback must be > 0.0, got {seconds}")
+        self._slow_callback = seconds
 
     @property
     def default(self) -> bool:
@@ -1311,7 +1357,8 @@ class _Once:
         what = "Loop.once"
         if not callable(callback):
             raise TypeError(f"{what}: callback must be callable, got {callback!r}")
-        self._target = callback
+        # By this name _naming.py finds it.
+        self.__mood_target__ = callback
         self._queue = loop._queue
         watchers: list[Watcher] = []
         if fd is not None:
@@ -1332,12 +1379,12 @@ class _Once:
         try:
             revents = self._stop(revents)
             # The name that _interrupts.py looks for, and must not find below.
-            _callback = self._target
+            _callback = self.__mood_target__
             _callback(revents)
         except BaseException as exc:
             if left_callback(exc):
                 # Not out of here: the fate of an exception is the callback's.
-                self._queue.fail(exc, self._target)
+                self._queue.fail(exc, self.__mood_target__)
             else:
                 watcher.feed(revents)
                 raise
@@ -1657,7 +1704,12 @@ if sys.flags.dev_mode:
             "feed_fd_event",
             "feed_signal_event",
             "once",
+            "watchers",
             "io_interval",
             "timeout_interval",
         ),
     )
+
+    from mood_event._slow import install
+
+    install(Loop)

@@ -439,6 +439,12 @@ class Watcher:
         words = [type(self).__name__]
         if self._is_initialised():
             words += self._details()
+            if self.callback is not None:
+                from mood_event._naming import name_of
+
+                words.append(f"callback={name_of(self.callback)}")
+            if self.active and not self.keepalive:
+                words.append("keepalive=False")
             words += [name for name in ("active", "pending") if getattr(self, name)]
         else:
             words.append("not initialised")
@@ -1302,6 +1308,11 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
     @callback.setter
     def callback(self, callback: Callable[[Self, int], object] | None) -> None:
         self._callback = self._check_callback("Scheduler", callback)
+
+    def _details(self) -> list[str]:
+        from mood_event._naming import name_of
+
+        return [f"scheduler={name_of(self._scheduler)}", *super()._details()]
 
 
 class Signal(Watcher, kind="signal"):

@@ -532,7 +532,7 @@ def test_child_set_watches_another_process(default_loop):
     watcher.stop()
     watcher.set(0, True)
     assert watcher.pid == 0
-    assert repr(watcher) == "<Child pid=0>"
+    assert repr(watcher) == "<Child pid=0 callback=ignore>"
 
 
 def test_child_of_nobody_is_told_nothing(default_loop, events):

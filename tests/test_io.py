@@ -401,9 +401,9 @@ def test_io_repr_tells_descriptor_and_events(pipe):
     with Loop() as loop:
         watcher = loop.io(pipe.reader, EV_READ, ignore)
         watcher.start()
-        assert repr(watcher) == f"<Io fd={pipe.reader} READ active>"
+        assert repr(watcher) == f"<Io fd={pipe.reader} READ callback=ignore active>"
         watcher = loop.io(pipe.writer, BOTH, ignore)
-        assert repr(watcher) == f"<Io fd={pipe.writer} READ|WRITE>"
+        assert repr(watcher) == f"<Io fd={pipe.writer} READ|WRITE callback=ignore>"
 
 
 # -- descriptors that are closed ------------------------------------------------------

@@ -64,12 +64,14 @@ METHODS = {
     "feed_signal_event": (signal.SIGUSR1,),
     "once": (None, 0, 1.0, ignore),
     "call_soon_threadsafe": (ignore,),
+    "watchers": (),
 }
 ATTRIBUTES = (
     "callback",
     "data",
     "io_interval",
     "timeout_interval",
+    "slow_callback",
     "default",
     "backend",
     "pending",
@@ -1412,8 +1414,8 @@ def test_subclass_that_skips_init_raises_error(place, name):
     arguments = METHODS.get(name, ())
     if name in KINDS:
         arguments = (*KINDS[name].arguments(place), ignore)
-    if name == "default":
-        assert loop.default is False
+    if name in ("default", "slow_callback"):
+        assert getattr(loop, name) == getattr(Loop, f"_{name}")
         return
     with pytest.raises(Error, match=r"not initialised|'default loop'"):
         getattr(loop, name)(*arguments)

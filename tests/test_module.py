@@ -500,9 +500,9 @@ def test_fatal_refuses_what_is_not_callable(bad):
 
 # -- the layout -----------------------------------------------------------------------
 
-# Each may import those after it; these three may be imported by all.
-ORDER = ["__init__", "loop", "watchers", "_dispatch", "_interrupts", "_ffi"]
-BELOW = {"errors": [], "constants": ["_ffi"], "_version": []}
+# Each may import those after it; the others may be imported by all.
+ORDER = ["__init__", "loop", "_slow", "watchers", "_dispatch", "_interrupts", "_ffi"]
+BELOW = {"errors": [], "constants": ["_ffi"], "_version": [], "_naming": []}
 
 
 def imported(path):

@@ -660,10 +660,17 @@ def test_scheduler_sees_the_time_it_fired_for(loop, events):
 
 def test_periodic_repr_tells_its_times(loop):
     periodic = loop.periodic(30.0, 60.0, ignore)
-    assert repr(periodic) == "<Periodic offset=30 interval=60 at=0.000000>"
-    scheduler = loop.scheduler(lambda watcher, now: 1e12)
+    times = "offset=30 interval=60 at=0.000000"
+    assert repr(periodic) == f"<Periodic {times} callback=ignore>"
+
+    def far(watcher, now):
+        return 1e12
+
+    scheduler = loop.scheduler(far)
     scheduler.start()
-    assert repr(scheduler) == "<Scheduler at=1000000000000.000000 active>"
+    name = f"{test_periodic_repr_tells_its_times.__name__}.<locals>.far"
+    times = "at=1000000000000.000000"
+    assert repr(scheduler) == f"<Scheduler scheduler={name} {times} active>"
 
 
 def test_periodic_of_the_wall_clock_is_not_early(loop, events):

@@ -218,7 +218,7 @@ def test_stat_takes_every_sort_of_path(path):
             watcher.start()
             assert watcher.attr.st_size == 4
             watcher.stop()
-            assert repr(watcher) == f"<Stat {expected!r}>"
+            assert repr(watcher) == f"<Stat {expected!r} callback=ignore>"
 
 
 @pytest.mark.core

@@ -180,7 +180,8 @@ def test_development_mode_checks_the_thread_of_every_method(run):
 for name, arguments in [
     ("stop", ()), ("reset", ()), ("update", ()), ("suspend", ()), ("resume", ()),
     ("ref", ()), ("unref", ()), ("feed_fd_event", (0, 1)), ("start", ()),
-    ("feed_signal_event", (10,)), ("once", (None, 0, 1.0, ignore)), ("close", ()),
+    ("feed_signal_event", (10,)), ("once", (None, 0, 1.0, ignore)), ("watchers", ()),
+    ("close", ()),
     ("now", ()), ("verify", ()),
 ]:
     assert attempt(getattr(loop, name), *arguments) == f"Loop.{name}", name

@@ -490,4 +490,4 @@ def ignore_loop(loop):
 
 def test_timer_repr_tells_its_times(loop):
     timer = loop.timer(5.0, 0.5, ignore)
-    assert repr(timer) == "<Timer remaining=5 repeat=0.5>"
+    assert repr(timer) == "<Timer remaining=5 repeat=0.5 callback=ignore>"

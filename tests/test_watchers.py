@@ -80,7 +80,11 @@ KINDS = {
         r"offset=\S+ interval=0 at=[0-9.]+",
     ),
     "scheduler": Kind(
-        mood_event.Scheduler, lambda place: (later,), "scheduler", "at", "at=[0-9.]+"
+        mood_event.Scheduler,
+        lambda place: (later,),
+        "scheduler",
+        "at",
+        "scheduler=later at=[0-9.]+",
     ),
     "signal": Kind(
         mood_event.Signal,
@@ -1118,7 +1122,7 @@ def test_watcher_is_equal_to_itself_only(make):
 
 def test_repr_tells_the_type_and_the_state(kind, make):
     watcher = make()
-    words = " ".join(filter(None, [kind.cls.__name__, kind.details]))
+    words = " ".join(filter(None, [kind.cls.__name__, kind.details, "callback=ignore"]))
     assert re.fullmatch(f"<{words}>", repr(watcher))
     watcher.feed(EV_CUSTOM)
     assert re.fullmatch(f"<{words} pending>", repr(watcher))

@@ -118,6 +118,7 @@ VALUES: dict[str, Any] = {
     "interval": 1e9,
     "io_interval": 0.001,
     "timeout_interval": 0.001,
+    "slow_callback": 1.0,
     "scheduler": later,
     "reschedule": later,
     "rpid": 1,

@@ -157,6 +157,10 @@ def loop_init_never(case: Case, how: str) -> None:
     for use in uses(case, loop):
         if use.name == "default":
             assert use.do() is False
+        elif use.name == "slow_callback":
+            # The class has it as well: until it is set, it is that one's.
+            with case.allows():
+                use.do()
         elif use.name in ("callback", "data") and use.how == "set":
             expect_refusal(case, use, AttributeError if plain else Error)
         elif use.name.rstrip("_") in KINDS:
@@ -273,7 +277,7 @@ def after_close_of_the_loop(case: Case, default: bool) -> None:
         if use.how == "get":
             with case.allows(loop):
                 assert use.do() == values.get(use.name, getattr(loop, use.name))
-        elif use.name in ("callback", "data", "close"):
+        elif use.name in ("callback", "data", "slow_callback", "close"):
             with case.allows():
                 use.do()
         else:
@@ -647,6 +651,7 @@ BAD: dict[str, list[Any]] = {
     "rstatus": [1.0, "1", None, []],
     "io_interval": ["1", None, 1j, []],
     "timeout_interval": ["1", None, 1j, []],
+    "slow_callback": ["1", 1j, []],
 }
 
 
