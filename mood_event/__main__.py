@@ -1,9 +1,13 @@
 """python -m mood_event: versions, backends, how libev was built, and a self-check.
 
-Run by a person, or by a bug report's author; imported by nothing. It uses public
-names only, but for what `_ev` knows of its own build.
+And the tools of mood_event/tools/. Run by a person, or by a bug report's author;
+imported by nothing. It uses public names only, but for what `_ev` knows of its own
+build.
 """
 
+import argparse
+import io
+import json
 import os
 import platform
 import signal
@@ -11,35 +15,35 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any, Callable
 
 import mood_event as ev
 from mood_event._ffi import ffi, lib
 from mood_event.loop import backend_names
+from mood_event.tools import every, supervise, watch
 
 # How long a watcher may take to be called, in seconds: it takes milliseconds.
 PATIENCE = 10.0
 
 
-def describe() -> "list[tuple[str, str]]":
-    """What is installed, and how it was built, as pairs of name and value."""
+def describe() -> "dict[str, Any]":
+    """What is installed, and how it was built: text, and lists of backends."""
     import _cffi_backend  # type: ignore[import-untyped]
 
     origin = ffi.string(lib.mood_libev_origin()).decode()
     debug = ", with asserts (MOOD_EVENT_DEBUG=1)" if lib.mood_debug() else ""
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return [
-        ("mood_event", ev.__version__),
-        ("libev", ".".join(map(str, ev.abi_version())) + f", {origin}{debug}"),
-        ("cffi", str(_cffi_backend.__version__)),
-        ("python", f"{python} on {platform.system()} {platform.machine()}"),
-        ("supported", " ".join(backend_names(ev.supported_backends()))),
-        ("recommended", " ".join(backend_names(ev.recommended_backends()))),
-        (
-            "embeddable",
-            " ".join(backend_names(ev.embeddable_backends() & ev.supported_backends())),
-        ),
-    ]
+    supported = ev.supported_backends()
+    return {
+        "mood_event": ev.__version__,
+        "libev": ".".join(map(str, ev.abi_version())) + f", {origin}{debug}",
+        "cffi": str(_cffi_backend.__version__),
+        "python": f"{python} on {platform.system()} {platform.machine()}",
+        "supported": backend_names(supported),
+        "recommended": backend_names(ev.recommended_backends()),
+        "embeddable": backend_names(ev.embeddable_backends() & supported),
+    }
 
 
 def check_kind(kind: str, loop: ev.Loop) -> int:
@@ -172,24 +176,115 @@ def _wake(loop: ev.Loop) -> None:
     loop.call_soon_threadsafe(_nothing)
 
 
-def main() -> int:
-    """Print the description and the self-check; returns the exit status."""
-    for name, value in describe():
-        print(f"{name:<12} {value}")
-    print()
-    failed = 0
+def check(kind: str, loop: ev.Loop) -> "dict[str, Any]":
+    """Check one type of watcher; returns what to tell of it.
+
+    Args:
+        kind: the name of the loop's factory method.
+        loop: the default loop.
+    """
+    error = ""
+    started = time.perf_counter()
+    try:
+        if not check_kind(kind, loop):
+            error = "NOT CALLED"
+    except Exception as exc:
+        # A bug report is to tell of the other types as well.
+        error = f"{type(exc).__name__}: {exc}"
+    milliseconds = round(1000.0 * (time.perf_counter() - started), 1)
+    return {"ok": not error, "milliseconds": milliseconds, "error": error or None}
+
+
+def report(as_json: bool) -> int:
+    """Print the description and the self-check; returns the exit status.
+
+    Args:
+        as_json: one JSON object, in place of aligned columns.
+    """
+
+    def say(line: str = "") -> None:
+        if not as_json:
+            # At once: should a check crash, its predecessors are there.
+            print(line, flush=True)
+
+    facts, checks = describe(), {}
+    for name, value in facts.items():
+        say(f"{name:<12} {value if isinstance(value, str) else ' '.join(value)}")
+    say()
     with ev.default_loop() as loop:
         for kind in ev.Watcher.kinds:
-            started = time.perf_counter()
-            revents = check_kind(kind, loop)
-            milliseconds = 1000.0 * (time.perf_counter() - started)
-            verdict = f"ok {milliseconds:8.1f} ms" if revents else "NOT CALLED"
-            print(f"{kind:<12} {verdict}")
-            failed += not revents
-    print()
-    print(f"{failed} of the watcher types do not work" if failed else "all is well")
+            checks[kind] = result = check(kind, loop)
+            verdict = result["error"] or f"ok {result['milliseconds']:8.1f} ms"
+            say(f"{kind:<12} {verdict}")
+    failed = sum(not result["ok"] for result in checks.values())
+    say()
+    say(f"{failed} of the watcher types do not work" if failed else "all is well")
+    if as_json:
+        print(json.dumps({**facts, "checks": checks, "ok": not failed}, indent=2))
     return 1 if failed else 0
 
 
+DESCRIPTION = """\
+Say what is installed and how it was built, and try every type of watcher once: the exit
+status is 1 if one does not work. Or run a tool, of which TOOL --help tells all.
+"""
+
+TOOLS = {"watch": watch, "every": every, "supervise": supervise}
+# What comes after "--" is these tools' command, whatever it looks like.
+HAVE_COMMAND = ("every", "supervise")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """What the command line may say."""
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m mood_event", description=DESCRIPTION, formatter_class=plain
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="say it as one JSON object, for bug reports"
+    )
+    tools = parser.add_subparsers(dest="tool", metavar="TOOL", title="tools")
+    for name, tool in TOOLS.items():
+        doc = str(tool.__doc__)
+        summary = doc.partition("\n")[0]
+        tool.add_arguments(
+            tools.add_parser(name, help=summary, description=doc, formatter_class=plain)
+        )
+    return parser
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """Do what the command line says; returns the exit status.
+
+    Args:
+        arguments: the command line, without the program's name.
+
+    Raises:
+        SystemExit: it makes no sense, or asks for help.
+    """
+    own, command = list(arguments), []
+    # argparse would take a second "--" away, which is the command's own.
+    if own[:1] and own[0] in HAVE_COMMAND and "--" in own:
+        cut = own.index("--")
+        own, command = own[:cut], own[cut + 1 :]
+    parser = make_parser()
+    options = parser.parse_args(own, argparse.Namespace(command=command))
+    if options.tool is None:
+        return report(options.json)
+    if options.json:
+        parser.error("--json is not for tools")
+    if options.tool in HAVE_COMMAND and not command:
+        parser.error(f"{options.tool}: a command is missing: ... -- CMD...")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path can have any bytes in it.
+        sys.stdout.reconfigure(errors="surrogateescape")
+    try:
+        return int(TOOLS[options.tool].run(options))
+    except BrokenPipeError:
+        # Who read has had enough. What is still buffered would be an error as well.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
