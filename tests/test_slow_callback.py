@@ -8,6 +8,7 @@ functions delivers (mood_event/_slow.py).
 import functools
 import inspect
 import re
+import sys
 
 import pytest
 from test_watchers import KINDS, Place, embeddable_loop, ignore
@@ -638,6 +639,35 @@ def test_warning_goes_to_stderr_where_nobody_has_set_up_logging(run_script):
         r"called for <Timer remaining=\S+ repeat=0 callback=slow>\n",
         result.stderr,
     )
+
+
+@pytest.mark.skipif(
+    sys.implementation.name == "pypy" or sys.version_info[:2] == (3, 11),
+    reason="PyPy has no tracemalloc, and CPython 3.11's finds no object with a dict",
+)
+def test_unclosed_loop_tells_where_it_was_made(run_script, tmp_path):
+    (tmp_path / "program.py").write_text(
+        "from mood_event import Loop\n\nloop = Loop()\n"
+    )
+    result = run_script(
+        f"""
+        import gc, sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        import program
+        program.loop.timer(1.0, 0.0, print).start()
+        del program.loop
+        gc.collect()
+        """,
+        options=(*DEV, "-X", "tracemalloc"),
+        check=False,
+    )
+    assert result.returncode == 0
+    assert re.search(
+        r"ResourceWarning: unclosed loop <Loop \w+ active=1>\n"
+        r"Object allocated at \(most recent call last\):\n"
+        r'  File "[^"]*program\.py", lineno 3\n    loop = Loop\(\)\n$',
+        result.stderr,
+    ), result.stderr
 
 
 # -- what delivers in development mode ------------------------------------------------
