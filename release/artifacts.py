@@ -231,7 +231,7 @@ def check_wheel(
     wanted = {
         name: data
         for name, data in sources.items()
-        if re.fullmatch(r"mood_event/(.*\.py|py\.typed)", name)
+        if re.fullmatch(r"mood_event/(.*\.pyi?|py\.typed)", name)
     }
     yield "has the package's files and no others", differences(packed, wanted)
     yield (

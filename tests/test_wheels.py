@@ -353,7 +353,7 @@ def test_a_wheels_name_is_checked(tags, problem):
 def compiled(wheels):
     """The compiled module in the wheel."""
     files = artifacts.read_wheel(wheels[0])
-    [data] = [data for name, data in files.items() if "/_ev." in name]
+    [data] = [data for name, data in files.items() if re.search(r"/_ev\..*so$", name)]
     return data
 
 
