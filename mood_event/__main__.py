@@ -207,7 +207,8 @@ def report(as_json: bool) -> int:
             # At once: should a check crash, its predecessors are there.
             print(line, flush=True)
 
-    facts, checks = describe(), {}
+    facts = describe()
+    checks: dict[str, dict[str, Any]] = {}
     for name, value in facts.items():
         say(f"{name:<12} {value if isinstance(value, str) else ' '.join(value)}")
     say()
@@ -275,14 +276,15 @@ def main(arguments: Sequence[str] = ()) -> int:
         parser.error("--json is not for tools")
     if options.tool in HAVE_COMMAND and not command:
         parser.error(f"{options.tool}: a command is missing: ... -- CMD...")
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    stdout: Any = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper):
         # A path can have any bytes in it.
-        sys.stdout.reconfigure(errors="surrogateescape")
+        stdout.reconfigure(errors="surrogateescape")
     try:
         return int(TOOLS[options.tool].run(options))
     except BrokenPipeError:
         # Who read has had enough. What is still buffered would be an error as well.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
         return 1
 
 

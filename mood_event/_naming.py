@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["name_of", "place_of"]
 
+# Not known to be generic, for type checkers.
+_PARTIAL: Any = partial
+
 # A decorator can be made to wrap itself.
 _DEEPEST = 100
 
@@ -39,17 +42,22 @@ def place_of(callback: object) -> str:
     target = _unwrapped(callback)
     is_class = isinstance(target, type)
     method = target.__init__ if is_class else type(target).__call__
-    for function in (target, _unwrapped(method)):
-        code = getattr(type(function), "__code__", None) and function.__code__
-        if isinstance(code, CodeType):
-            return f"{code.co_filename}:{code.co_firstlineno}"
+    return _defined(target) or _defined(_unwrapped(method))
+
+
+def _defined(function: Any) -> str:
+    # A program's own type can have an attribute of this name, and anything in it.
+    kind: Any = function.__class__
+    code = function.__code__ if hasattr(kind, "__code__") else None
+    if isinstance(code, CodeType):
+        return f"{code.co_filename}:{code.co_firstlineno}"
     return ""
 
 
 def _unwrapped(callback: Any) -> Any:
     """What the program wrote, inside of partials, bound methods and decorators."""
     for _ in range(_DEEPEST):
-        if isinstance(callback, partial):
+        if isinstance(callback, _PARTIAL):
             callback = callback.func
         elif isinstance(callback, MethodType):
             # What Loop.once has called is a method of its own.
