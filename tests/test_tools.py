@@ -29,19 +29,28 @@ class Tool:
     """A tool that is running; its stdout and stderr, and its command's, come as one."""
 
     def __init__(self, cwd, *args):
-        self.process = subprocess.Popen(
-            # -X dev: so that whatever is left open is told on stderr.
-            [sys.executable, "-X", "dev", "-m", "mood_event", *map(os.fspath, args)],
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="surrogateescape",
-        )
+        typed = cwd / "typed"
+        typed.write_text("for nobody")
+        with typed.open() as stdin:
+            self.process = self.popen(cwd, stdin, args)
         self.output = ""
         self.watchdog = threading.Timer(LONG, self.process.kill)
         self.watchdog.start()
+
+    def popen(self, cwd, stdin, args):
+        return subprocess.Popen(
+            # -X dev: so that whatever is left open is told on stderr.
+            [sys.executable, "-X", "dev", "-m", "mood_event", *map(os.fspath, args)],
+            cwd=cwd,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            # As where the locale has an encoding; with none Python is lenient itself.
+            env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        )
 
     def line(self):
         line = self.process.stdout.readline()
@@ -278,7 +287,10 @@ def test_watch_ends_when_nobody_reads(tmp_path):
         with os.fdopen(reader) as file:
             assert file.readline()
         (tmp_path / "new").touch()
-        stderr = process.communicate(timeout=LONG)[1]
+        try:
+            stderr = process.communicate(timeout=LONG)[1]
+        finally:
+            process.kill()
     assert (process.returncode, stderr) == (1, b"")
 
 
