@@ -277,16 +277,19 @@ def test_watch_ends_with_a_signal(start, signum):
 
 
 def test_watch_ends_when_nobody_reads(tmp_path):
+    path = tmp_path / "watched"
+    path.touch()
     reader, writer = os.pipe()
     with subprocess.Popen(
-        [sys.executable, "-X", "dev", "-m", "mood_event", "watch", tmp_path],
+        [sys.executable, "-X", "dev", "-m", "mood_event", "watch", path],
         stdout=writer,
         stderr=subprocess.PIPE,
     ) as process:
         os.close(writer)
         with os.fdopen(reader) as file:
             assert file.readline()
-        (tmp_path / "new").touch()
+        # Its size: of times libev compares the seconds.
+        path.write_text("changed")
         try:
             stderr = process.communicate(timeout=LONG)[1]
         finally:

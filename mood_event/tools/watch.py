@@ -6,7 +6,8 @@ A line is the time, the path and what has changed: "appeared", "gone", "replaced
 another file), "mtime", or a new size, mode, uid, gid or number of links. The first line
 of a path says what there is when the tool starts; a path need not exist. Of a symbolic
 link it is the link that is watched, and of a directory its list of entries. Changes
-that come close together can be one line. The exit status is 0.
+that come close together can be one line. Of times only the seconds are compared: what
+changes nothing else, twice within a second, is one change. The exit status is 0.
 """
 
 import argparse
