@@ -593,7 +593,8 @@ def _restore(queue: Queue, frame: FrameType, trace: TracebackType) -> None:
         if "rest" in variables:
             position = _delivered(variables["batch"], variables["rest"])
             position -= not _was_called(trace)
-        queue.spill(position)
+        # Below it if what was called has ended the batch.
+        queue.spill(max(position, 0))
     elif frame.f_code is mood_on_event.__code__ and not _was_called(trace):
         slot = variables["slot"]
         # For the calls of other threads there is no struct: keep() sees to them.

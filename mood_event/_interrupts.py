@@ -21,6 +21,9 @@ __all__ = ["was_called", "window"]
 # PyPy notes an instruction before it looks for signals, CPython afterwards.
 _NOTED_BEFORE = sys.implementation.name == "pypy"
 
+# So a function that has done its first instruction is at this one or further on.
+_BEGUN = 1 if _NOTED_BEFORE else 0
+
 
 @functools.cache
 def window(code: CodeType) -> tuple[int, range]:
@@ -58,7 +61,7 @@ def was_called(trace: TracebackType) -> bool:
 
 def _has_begun(callee: TracebackType) -> bool:
     at = callee.tb_lasti
-    return at > 0 and dis.opname[callee.tb_frame.f_code.co_code[at]] != "RESUME"
+    return at >= _BEGUN and dis.opname[callee.tb_frame.f_code.co_code[at]] != "RESUME"
 
 
 def _handles_signals(callee: TracebackType) -> bool:

@@ -691,6 +691,9 @@ import os, random, signal, sys, threading, time
 import mood_event as ev
 
 count, seconds = int(sys.argv[1]), float(sys.argv[2])
+# At 0, CPython before 3.11 has done the first instruction. Later that is RESUME, which
+# does nothing; and PyPy is about to do it.
+BEGUN = sys.implementation.name == "pypy" or sys.version_info >= (3, 11)
 seen = []
 armed = False
 finished = False
@@ -730,8 +733,7 @@ try:
             interrupts += 1
             trace = exc.__traceback__
             while trace is not None:
-                # At 0 a function has not begun.
-                if trace.tb_lasti > 0:
+                if trace.tb_lasti >= BEGUN:
                     names.append(trace.tb_frame.f_code.co_name)
                 trace = trace.tb_next
         armed = False
@@ -775,6 +777,25 @@ def test_event_whose_callback_was_not_reached_comes_again(
     assert batch.order == ["0", *names]
 
 
+def test_batch_that_was_ended_by_what_an_interrupt_came_to_is_not_given_back(
+    make_batch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the callback, which has fed its watcher, had not been reached.
+    batch = make_batch("first", "second", "third")
+
+    def interrupt() -> None:
+        batch.actions.clear()
+        batch.watchers["first"].feed(EV_CUSTOM)
+        raise KeyboardInterrupt
+
+    batch.actions["first"] = interrupt
+    monkeypatch.setattr(_dispatch, "_was_called", lambda trace: False)
+    with pytest.raises(KeyboardInterrupt):
+        batch.loop.start()
+    batch.loop.start(EVRUN_NOWAIT)
+    assert batch.order == ["first", "first", "second", "third"]
+
+
 def test_single_event_whose_callback_was_not_reached_comes_again(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -816,6 +837,7 @@ def test_where_an_interrupt_came_tells_what_was_called(
     call = calls[0]
     assert fetch < call
     was_called = _interrupts.was_called
+    pypy = sys.implementation.name == "pypy"
 
     assert was_called(trace_at(function, calls.stop))
     assert not was_called(trace_at(function, call - 2))
@@ -824,7 +846,8 @@ def test_where_an_interrupt_came_tells_what_was_called(
     assert was_called(trace_at(function, fetch)) is noted_before
     for at in (call, calls.stop - 2):
         assert not was_called(trace_at(function, at, trace_at(handler, -2)))
-        assert not was_called(trace_at(function, at, trace_at(handler, 0)))
+        begun = was_called(trace_at(function, at, trace_at(handler, 0)))
+        assert begun is (sys.version_info < (3, 11) and not pypy)
     code = handler.__code__.co_code
     last = len(code) - 2
     assert was_called(trace_at(function, call, trace_at(handler, last)))

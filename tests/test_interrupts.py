@@ -60,6 +60,10 @@ def kept_as_before():
         signal.pthread_sigmask(signal.SIG_BLOCK, ()),
     )
 
+# At 0, CPython before 3.11 has done the first instruction. Later that is RESUME, which
+# does nothing; and PyPy is about to do it.
+BEGUN = sys.implementation.name == "pypy" or sys.version_info >= (3, 11)
+
 def interrupt(run):
     '''Call until the interrupt has come. Returns the functions that it came to, the
     watcher of the callback among them, and the seconds it took.'''
@@ -72,8 +76,7 @@ def interrupt(run):
         came = time.monotonic()
         trace = error.__traceback__
         while trace is not None:
-            # At 0 a function has not begun.
-            if trace.tb_lasti > 0:
+            if trace.tb_lasti >= BEGUN:
                 names.append(trace.tb_frame.f_code.co_name)
                 if names[-1] == "callback":
                     watcher = trace.tb_frame.f_locals["watcher"]
