@@ -19,17 +19,16 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 import time
 import types
 from pathlib import Path
 
 import pytest
+from running import LONG, Running
 
 from mood_event import EV_READ, EV_WRITE, EVRUN_NOWAIT
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-LONG = 90.0
 ENDINGS = [signal.SIGINT, signal.SIGTERM]
 
 
@@ -38,67 +37,20 @@ def command(name, *args):
     return [sys.executable, "-X", "dev", str(EXAMPLES / name), *map(str, args)]
 
 
-class Program:
-    """An example that is running; its stdout and stderr come as one."""
+class Program(Running):
+    """An example that is running."""
 
     def __init__(self, name, *args, env=None):
-        self.process = subprocess.Popen(
+        super().__init__(
             command(name, *args),
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
             # Lines in one piece, for those who share the pipe.
             env={**os.environ, "PYTHONUNBUFFERED": "", **(env or {})},
         )
-        self.output = ""
-        self.watchdog = threading.Timer(LONG, self.kill)
-        self.watchdog.start()
-
-    def __enter__(self):
-        return self
-
-    def kill(self):
-        self.process.kill()
-        # What it has started and left behind reads this, and ends.
-        self.process.stdin.close()
-
-    def __exit__(self, *exc_info):
-        self.kill()
-        self.process.wait()
-        self.watchdog.cancel()
-        self.watchdog.join()
-        self.process.stdout.close()
-
-    def line(self):
-        line = self.process.stdout.readline()
-        self.output += line
-        assert line.endswith("\n"), f"ended too early:\n{self.output}"
-        return line[:-1]
-
-    def find(self, pattern):
-        """The match of the first line from here on in which there is one."""
-        while True:
-            match = re.search(pattern, self.line())
-            if match:
-                return match
 
     def address(self):
         host, port = self.find(r"listening on (\S+):(\d+)$").groups()
         return host, int(port)
-
-    def end(self, signum=signal.SIGTERM):
-        """Send a signal, and wait; returns the exit status."""
-        self.process.send_signal(signum)
-        return self.wait()
-
-    def wait(self):
-        self.output += self.process.stdout.read()
-        status = self.process.wait()
-        assert "Traceback" not in self.output, self.output
-        assert "Warning" not in self.output, self.output
-        assert "Exception ignored" not in self.output, self.output
-        return status
 
 
 def load(name):

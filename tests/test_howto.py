@@ -10,13 +10,11 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
 from documents import program
-
-LONG = 90.0
+from running import LONG, Running
 
 
 def run(path, *args, prefix=()):
@@ -106,7 +104,7 @@ def test_run_does_not_wait_for_who_keeps_its_pipes_open(run_py, tmp_path):
 # -- SIGTERM -------------------------------------------------------------------------
 
 
-class Jobs:
+class Jobs(Running):
     """jobs.py, running."""
 
     def __init__(self, directory, grace):
@@ -114,41 +112,25 @@ class Jobs:
         source = program("docs/howto/sigterm.md", "jobs.py")
         assert "GRACE = 20.0" in source
         path.write_text(source.replace("GRACE = 20.0", f"GRACE = {grace}"))
-        self.process = subprocess.Popen(
-            [sys.executable, "-X", "dev", str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        super().__init__(
+            [sys.executable, "-X", "dev", str(path)], stdin=subprocess.PIPE
         )
-        self.watchdog = threading.Timer(LONG, self.process.kill)
-        self.watchdog.start()
 
     def begin(self, seconds):
         self.process.stdin.write(f"{seconds}\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline() == f"begun: {seconds}\n"
+        assert self.line() == f"begun: {seconds}"
 
-    def end(self, signum):
+    def answer(self, signum):
         """Send a signal; returns the line that it is answered with."""
         self.process.send_signal(signum)
-        return self.process.stdout.readline()
+        return self.line() + "\n"
 
-    def wait(self):
+    def finish(self):
         """The exit status, and what was said up to the end."""
-        said = self.process.stdout.read()
-        return self.process.wait(), said
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        self.process.kill()
-        self.process.wait()
-        self.watchdog.cancel()
-        self.watchdog.join()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        before = len(self.output)
+        status = self.wait(complaints=())
+        return status, self.output[before:]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -156,11 +138,11 @@ def test_jobs_are_finished_before_the_end(tmp_path, signum):
     with Jobs(tmp_path, grace=10_000) as jobs:
         jobs.begin(1.0)
         jobs.begin(1.1)
-        said = jobs.end(signum)
+        said = jobs.answer(signum)
         # This one comes too late.
         jobs.process.stdin.write("0.0\n")
         jobs.process.stdin.flush()
-        status, rest = jobs.wait()
+        status, rest = jobs.finish()
         said += rest
         assert status == 0
         assert re.search("^ending, . jobs are under way$", said, re.M)
@@ -172,29 +154,29 @@ def test_jobs_end_at_once_when_there_are_none(tmp_path):
     with Jobs(tmp_path, grace=10_000) as jobs:
         jobs.begin(0.0)
         assert jobs.process.stdout.readline() == "done: 0.0\n"
-        assert jobs.end(signal.SIGTERM) == "ending, 0 jobs are under way\n"
-        assert jobs.wait() == (0, "")
+        assert jobs.answer(signal.SIGTERM) == "ending, 0 jobs are under way\n"
+        assert jobs.finish() == (0, "")
 
 
 def test_jobs_are_given_up_when_the_time_is_over(tmp_path):
     with Jobs(tmp_path, grace=0.3) as jobs:
         jobs.begin(1000.0)
         begin = time.monotonic()
-        assert jobs.end(signal.SIGTERM) == "ending, 1 jobs are under way\n"
-        assert jobs.wait() == (-signal.SIGTERM, "given up: 1000.0\n")
+        assert jobs.answer(signal.SIGTERM) == "ending, 1 jobs are under way\n"
+        assert jobs.finish() == (-signal.SIGTERM, "given up: 1000.0\n")
         assert time.monotonic() - begin > 0.2
 
 
 def test_jobs_are_given_up_at_a_second_signal(tmp_path):
     with Jobs(tmp_path, grace=10_000) as jobs:
         jobs.begin(1000.0)
-        assert jobs.end(signal.SIGTERM) == "ending, 1 jobs are under way\n"
+        assert jobs.answer(signal.SIGTERM) == "ending, 1 jobs are under way\n"
         jobs.process.send_signal(signal.SIGINT)
-        assert jobs.wait() == (-signal.SIGTERM, "given up: 1000.0\n")
+        assert jobs.finish() == (-signal.SIGTERM, "given up: 1000.0\n")
 
 
 def test_jobs_end_with_their_input(tmp_path):
     with Jobs(tmp_path, grace=10_000) as jobs:
         jobs.begin(0.2)
         jobs.process.stdin.close()
-        assert jobs.wait() == (0, "done: 0.2\n")
+        assert jobs.finish() == (0, "done: 0.2\n")

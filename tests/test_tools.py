@@ -7,94 +7,66 @@ fails.
 
 import argparse
 import ast
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
+from running import LONG, Running
 
 import mood_event
 from mood_event.__main__ import TOOLS
 from mood_event.tools import to_seconds, watch
 
-LONG = 60.0
 ENDINGS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
-class Tool:
-    """A tool that is running; its stdout and stderr, and its command's, come as one."""
+class Tool(Running):
+    """A tool that is running; what its command says comes with what it says."""
 
     def __init__(self, cwd, *args):
         typed = cwd / "typed"
         typed.write_text("for nobody")
         with typed.open() as stdin:
-            self.process = self.popen(cwd, stdin, args)
-        self.output = ""
-        self.watchdog = threading.Timer(LONG, self.process.kill)
-        self.watchdog.start()
-
-    def popen(self, cwd, stdin, args):
-        return subprocess.Popen(
-            # -X dev: so that whatever is left open is told on stderr.
-            [sys.executable, "-X", "dev", "-m", "mood_event", *map(os.fspath, args)],
-            cwd=cwd,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            # As where the locale has an encoding; with none Python is lenient itself.
-            env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
-        )
-
-    def line(self):
-        line = self.process.stdout.readline()
-        self.output += line
-        assert line.endswith("\n"), f"ended too early:\n{self.output}"
-        return line[:-1]
-
-    def find(self, pattern):
-        """The match of the first line from here on in which there is one."""
-        while True:
-            match = re.search(pattern, self.line())
-            if match:
-                return match
-
-    def end(self, signum=signal.SIGTERM):
-        """Send a signal, and wait; returns the exit status."""
-        self.process.send_signal(signum)
-        return self.wait()
-
-    def wait(self):
-        self.output += self.process.stdout.read()
-        status = self.process.wait()
-        for words in ("Traceback", "Warning", "Exception ignored"):
-            assert words not in self.output, self.output
-        return status
+            super().__init__(
+                # -X dev: so that whatever is left open is told on stderr.
+                [
+                    sys.executable,
+                    "-X",
+                    "dev",
+                    "-m",
+                    "mood_event",
+                    *map(os.fspath, args),
+                ],
+                cwd=cwd,
+                stdin=stdin,
+                encoding="utf-8",
+                errors="surrogateescape",
+                # As where the locale has an encoding; with none Python is lenient.
+                env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+            )
 
 
 @pytest.fixture
 def start(tmp_path):
     """Start tools, in a directory of their own."""
-    tools = []
+    with contextlib.ExitStack() as tools:
 
-    def start(*args):
-        tools.append(Tool(tmp_path, *args))
-        return tools[-1]
+        def end(tool):
+            # Its command is in a session of its own, and ends with it.
+            if tool.process.poll() is None:
+                tool.end()
 
-    yield start
-    for tool in tools:
-        # Its command is in a session of its own, and ends with it.
-        if tool.process.poll() is None:
-            tool.end(signal.SIGTERM)
-        tool.watchdog.cancel()
-        tool.watchdog.join()
-        tool.process.stdout.close()
+        def start(*args):
+            tool = tools.enter_context(Tool(tmp_path, *args))
+            tools.callback(end, tool)
+            return tool
+
+        yield start
 
 
 def python(source):

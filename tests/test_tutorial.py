@@ -16,29 +16,23 @@ import time
 
 import pytest
 from documents import program
+from running import LONG, Running
 
 PAGE = "docs/tutorial.md"
 PROGRAMS = ("greet.py", "connect.py", "echo.py", "talk.py", "chat.py")
-LONG = 90.0
 
 
-class Server:
+class Server(Running):
     """A program of the page that is running and listens on a port of its own."""
 
     def __init__(self, directory, name, *args, prefix=()):
-        self.process = subprocess.Popen(
+        super().__init__(
             # -X dev: so that whatever is left open is told on stderr.
             [*prefix, sys.executable, "-X", "dev", name, "0", *map(str, args)],
             cwd=directory,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
         )
-        self.watchdog = threading.Timer(LONG, self.process.kill)
-        self.watchdog.start()
         self.clients = contextlib.ExitStack()
-        self.output = ""
 
     def __enter__(self):
         self.port = int(self.line().removeprefix("listening on port "))
@@ -46,17 +40,7 @@ class Server:
 
     def __exit__(self, *exc_info):
         self.clients.close()
-        self.process.kill()
-        self.process.wait()
-        self.watchdog.cancel()
-        self.watchdog.join()
-        self.process.stdout.close()
-
-    def line(self):
-        line = self.process.stdout.readline()
-        self.output += line
-        assert line.endswith("\n"), f"ended too early:\n{self.output}"
-        return line[:-1]
+        super().__exit__(*exc_info)
 
     def connect(self, **options):
         return self.clients.enter_context(Client(self.port, **options))
@@ -69,14 +53,9 @@ class Server:
         assert client.line() == f"* {name} has come"
         return client
 
-    def end(self, signum=signal.SIGTERM):
-        """Send a signal, and wait; returns the exit status."""
-        self.process.send_signal(signum)
-        return self.wait()
-
-    def wait(self):
-        self.output += self.process.stdout.read()
-        return self.process.wait()
+    def wait(self, complaints=()):
+        """The tests look at all that it has said themselves."""
+        return super().wait(complaints)
 
 
 class Client:
