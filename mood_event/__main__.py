@@ -270,9 +270,7 @@ def main(arguments: Sequence[str] = ()) -> int:
         own, command = own[:cut], own[cut + 1 :]
     parser = make_parser()
     options = parser.parse_args(own, argparse.Namespace(command=command))
-    if options.tool is None:
-        return report(options.json)
-    if options.json:
+    if options.json and options.tool is not None:
         parser.error("--json is not for tools")
     if options.tool in HAVE_COMMAND and not command:
         parser.error(f"{options.tool}: a command is missing: ... -- CMD...")
@@ -281,6 +279,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         # A path can have any bytes in it.
         stdout.reconfigure(errors="surrogateescape")
     try:
+        if options.tool is None:
+            return report(options.json)
         return int(TOOLS[options.tool].run(options))
     except BrokenPipeError:
         # Who read has had enough. What is still buffered would be an error as well.

@@ -27,6 +27,23 @@ def test_main_describes_the_build_and_checks_every_type(run_script: Any) -> None
     assert lines[-1] == "all is well"
 
 
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_main_ends_in_silence_when_nobody_reads(option: "list[str]") -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", "mood_event", *option],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (process.returncode, process.stderr) == (1, b"")
+
+
 def test_main_says_the_same_as_json() -> None:
     commands = [
         [sys.executable, "-m", "mood_event", *more] for more in ([], ["--json"])
