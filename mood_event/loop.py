@@ -663,6 +663,8 @@ class Loop:
 
         Raises:
             Error: the loop is closed.
+
+        libev: ev_is_active
         """
         self._check_open("watchers")
         return [
