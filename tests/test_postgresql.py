@@ -59,12 +59,13 @@ def can_hold_a_weak_reference() -> bool:
 
 
 pytestmark = [
-    pytest.mark.skipif(BINARIES is None, reason="there is no PostgreSQL server"),
-    pytest.mark.skipif(bool(LIBPQ), reason=f"psycopg cannot be imported: {LIBPQ}"),
+    # So it is not installed there.
     pytest.mark.skipif(
         not can_hold_a_weak_reference(),
         reason="psycopg needs more of ctypes than this PyPy has",
     ),
+    pytest.mark.skipif(BINARIES is None, reason="there is no PostgreSQL server"),
+    pytest.mark.skipif(bool(LIBPQ), reason=f"psycopg cannot be imported: {LIBPQ}"),
 ]
 
 
