@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
-import os
 import re
 import types
 import typing
@@ -185,4 +184,3 @@ def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", _present)
     app.add_post_transform(_Links)
-    os.environ.setdefault("PYTHONWARNINGS", "default")
