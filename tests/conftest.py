@@ -19,13 +19,6 @@ import pytest
 import mood_event
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Keep pytest's own objects out of the collections below, which then are fast."""
-    if hasattr(gc, "freeze"):
-        gc.collect()
-        gc.freeze()
-
-
 @pytest.fixture(autouse=True)
 def no_garbage_loops() -> Iterator[None]:
     """A loop that a test forgot to close is that test's error, not another's."""
