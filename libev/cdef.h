@@ -37,6 +37,7 @@ MOOD_WATCHER(async, EV_ASYNC, (), (), )
 struct mood_loop {
     int *events;
     int *retired;
+    int *gathered;
     int has_callback;
     int broken;
     int running;
@@ -47,7 +48,9 @@ struct mood_loop {
 int mood_loop_open(mood_loop *, int id, unsigned int flags);
 int mood_loop_destroy(mood_loop *);
 int mood_refusal(mood_loop *);
-int mood_run(mood_loop *, int flags, int wakeup, int previous);
+int mood_run(mood_loop *, int flags, double limit, int wakeup, int previous);
+int64_t mood_poll(mood_loop *, double timeout);
+int64_t mood_gathered(mood_loop *);
 int mood_invoke(mood_loop *);
 void mood_break(mood_loop *, int how);
 int mood_elsewhere(mood_loop *);
@@ -89,6 +92,8 @@ int mood_keepalive(void *watcher);
 int mood_set_keepalive(void *watcher, int keepalive);
 int mood_retirable(void *watcher);
 
+int mood_io_gather(struct mood_io *);
+int mood_io_modify(struct mood_io *, int events);
 int mood_timer_again(struct mood_timer *);
 int mood_timer_reset(struct mood_timer *, int slot);
 double mood_timer_remaining(struct mood_timer *);
@@ -130,6 +135,8 @@ int mood_debug(void);
 #define MOOD_UNHELD ...
 #define MOOD_NO_MEMORY ...
 #define MOOD_STRANGE ...
+
+#define MOOD_MANY ...
 
 /* What a function says that has stopped a watcher: the sum of these. */
 #define MOOD_LET_GO ...
@@ -185,6 +192,7 @@ extern "Python" void mood_on_error(int loop, int slot, int errnum);
 extern "Python" void mood_on_signal(int loop);
 extern "Python" void mood_on_spill(int loop);
 extern "Python" void mood_on_failed(int loop);
+extern "Python" int mood_on_wait(int loop);
 extern "Python" double mood_on_reschedule(int loop, int slot, double now);
 
 #endif

@@ -53,6 +53,7 @@ static void mood_on_error(int loop, int slot, int errnum);
 static void mood_on_signal(int loop);
 static void mood_on_spill(int loop);
 static void mood_on_failed(int loop);
+static int mood_on_wait(int loop);
 static double mood_on_reschedule(int loop, int slot, double now);
 
 /* -- the process -------------------------------------------------------------- */
@@ -428,6 +429,7 @@ static void deliver(struct mood_loop *l)
         mood_on_batch(l->id, count, retired);
         l->count = 0;
     }
+    l->delivered |= count;
 }
 
 /* Deliver what has been collected so far, in the middle of collecting. */
@@ -443,12 +445,52 @@ static void flush(struct mood_loop *l)
     collecting = outer;
 }
 
+/* libev has stopped a watcher: once its event is delivered, nothing needs its slot. */
+static void note_retired(mood_watcher *w)
+{
+    struct mood_loop *l = w->loop;
+
+    l->has_fewer = 1;
+    if (w->unrefed)
+        rekeep(w);
+    if (!l->retiring[w->slot]) {
+        l->retiring[w->slot] = 1;
+        l->retired[l->nretired++] = w->slot;
+    }
+}
+
+/* Keep an event for whoever has the loop run. What there is no room for comes again,
+ * as long as the descriptor is ready. One that libev has given up, since it is
+ * closed, comes once: whoever then uses it learns of it. */
+static void gather(struct mood_loop *l, int fd, int revents)
+{
+    int i = l->ngathered;
+
+    /* A nested run has had it before. */
+    while (l->running > 1 && i--)
+        if (l->gathered[2 * i] == fd) {
+            l->gathered[2 * i + 1] |= revents;
+            return;
+        }
+    if (l->ngathered < l->room) {
+        l->gathered[2 * l->ngathered] = fd;
+        l->gathered[2 * l->ngathered + 1] = revents;
+        l->ngathered++;
+    }
+}
+
 /* The callback of every watcher. */
 static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
 {
     mood_watcher *w = evw->data;
     struct mood_loop *l = w->loop;
 
+    if (w->gathers) {
+        gather(l, ((struct mood_io *)w)->ev.fd, revents & (EV_READ | EV_WRITE));
+        if (!ev_is_active(evw))
+            note_retired(w);
+        return;
+    }
     if (is_ready(w) || revents & EV_ERROR) {
         if (is_broken(l)) {
             if (is_ready(w)) {
@@ -483,15 +525,8 @@ static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
     l->events[2 * l->count] = w->slot;
     l->events[2 * l->count + 1] = revents;
     l->count++;
-    if (!ev_is_active(evw)) {
-        l->has_fewer = 1;
-        if (w->unrefed)
-            rekeep(w);
-        if (!l->retiring[w->slot]) {
-            l->retiring[w->slot] = 1;
-            l->retired[l->nretired++] = w->slot;
-        }
-    }
+    if (!ev_is_active(evw))
+        note_retired(w);
     /* What it reports is in the watcher, and the next one to be reaped could
      * be reported by the same watcher. */
     if (w->type == MOOD_TYPE_child && !is_broken(l))
@@ -634,14 +669,23 @@ static void on_invoke_pending(struct ev_loop *ev)
 }
 
 /* libev is about to wait. It does so with events pending, if those are about the
- * descriptors that it has just told the kernel of and that the kernel refused. */
+ * descriptors that it has just told the kernel of and that the kernel refused. And
+ * what a Prepare watcher's callback gave to do to whoever has the loop polled, does
+ * not wait either. */
 static void on_release(struct ev_loop *ev) EV_NOEXCEPT
 {
     struct mood_loop *l = ev_userdata(ev);
 
     /* Loop.callback may leave events pending for as long as it likes. */
-    if (ev_pending_count(ev) && !l->has_callback && ev_is_active(&l->hurry))
+    if (!ev_is_active(&l->hurry))
+        return;
+    if (ev_pending_count(ev) && !l->has_callback)
         ev_async_send(ev, &l->hurry);
+    else if (l->is_polling && l->delivered && !python_is_gone()) {
+        l->delivered = 0;
+        if (mood_on_wait(l->id))
+            ev_async_send(ev, &l->hurry);
+    }
 }
 
 static void on_hurry(struct ev_loop *ev, ev_async *hurry, int revents)
@@ -737,6 +781,7 @@ static int make_room(struct mood_loop *l, int slot)
     MOOD_GROW(events, 2 * (size_t)room + 2)
     MOOD_GROW(ready, (size_t)room + 1)
     MOOD_GROW(retired, (size_t)room)
+    MOOD_GROW(gathered, 2 * (size_t)room)
     MOOD_GROW(retiring, (size_t)room)
     MOOD_GROW(held, (size_t)room)
 #undef MOOD_GROW
@@ -751,12 +796,13 @@ static void free_room(struct mood_loop *l)
     free(l->events);
     free(l->ready);
     free(l->retired);
+    free(l->gathered);
     free(l->retiring);
     free(l->held);
-    l->events = l->retired = NULL;
+    l->events = l->retired = l->gathered = NULL;
     l->ready = l->held = NULL;
     l->retiring = NULL;
-    l->count = l->nretired = l->room = 0;
+    l->count = l->nretired = l->ngathered = l->room = 0;
 }
 
 /* A subclass may have put something of its own in place of Watcher._slot. */
@@ -1190,11 +1236,34 @@ static int is_elsewhere(const struct mood_loop *l)
            !(l->invoking && pthread_equal(l->invoker, me));
 }
 
-/* Run the loop. `wakeup` and `previous` are for mood_wakeup, or -1. */
-static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
+static unsigned int mood_depth(struct mood_loop *l);
+
+/* Outside a run the loop's time is as old as its last iteration, and a timer
+ * that counts from there is early (ev.pod, "The special problem of time
+ * updates"). */
+static void freshen(struct mood_loop *l)
+{
+    if (!mood_depth(l) && !l->suspended)
+        ev_now_update(l->ev);
+}
+
+static void on_limit(struct ev_loop *ev, ev_timer *timer, int revents)
+{
+    (void)ev;
+    (void)timer;
+    (void)revents;
+}
+
+/* Run the loop. With a `limit`, an iteration waits for as many seconds at most,
+ * and, negative, also if there is nothing to wait for. `wakeup` and `previous` are
+ * for mood_wakeup, or -1. Returns whether there are active watchers left. */
+static int mood_run(struct mood_loop *l, int flags, double limit, int wakeup,
+                    int previous)
 {
     struct mood_loop *outer = running;
     struct mood_loop *outer_collecting = collecting;
+    int outer_polling = l->is_polling;
+    ev_timer timer;
     int result;
 
     REFUSE(l);
@@ -1208,6 +1277,7 @@ static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
     if (!l->running++) {
         l->runner = pthread_self();
         l->handed_over = 0;
+        l->ngathered = 0;
     }
     pthread_mutex_unlock(&l->lock);
 
@@ -1226,8 +1296,21 @@ static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
         advance_references(l);
         running = l;
         collecting = NULL;
+        l->is_polling = limit != 0.;
+        l->delivered = 0;
+        if (limit > 0.) {
+            freshen(l);
+            ev_timer_init(&timer, on_limit, limit, 0.);
+            ev_timer_start(l->ev, &timer);
+        } else if (limit < 0.)
+            ev_ref(l->ev);
         errno = 0;
         result = ev_run(l->ev, flags) != 0;
+        if (limit > 0.)
+            ev_timer_stop(l->ev, &timer);
+        else if (limit < 0.)
+            ev_unref(l->ev);
+        l->is_polling = outer_polling;
         if (l->failure) {
             result = l->failure;
             l->failure = 0;
@@ -1242,6 +1325,24 @@ static int mood_run(struct mood_loop *l, int flags, int wakeup, int previous)
     l->running--;
     pthread_mutex_unlock(&l->lock);
     return result;
+}
+
+/* What the last run has gathered. 0: nothing. One event: 4 * fd + revents. Several:
+ * MOOD_MANY + their number, and they are in l->gathered. */
+static int64_t mood_gathered(struct mood_loop *l)
+{
+    if (l->ngathered == 1)
+        return (int64_t)l->gathered[0] << 2 | l->gathered[1];
+    return l->ngathered ? MOOD_MANY + l->ngathered : 0;
+}
+
+/* One iteration, which waits for `timeout` seconds at most; negative: for as long as
+ * it takes. Returns what mood_gathered does. */
+static int64_t mood_poll(struct mood_loop *l, double timeout)
+{
+    int result = mood_run(l, timeout == 0. ? EVRUN_NOWAIT : EVRUN_ONCE, timeout, -1, -1);
+
+    return result < 0 ? result : mood_gathered(l);
 }
 
 static int mood_elsewhere(struct mood_loop *l)
@@ -1534,13 +1635,32 @@ static int make_way_for(struct mood_loop *l, int fd)
 #include "cdef.h"
 #undef MOOD_WATCHER
 
-/* Outside a run the loop's time is as old as its last iteration, and a timer
- * that counts from there is early (ev.pod, "The special problem of time
- * updates"). */
-static void freshen(struct mood_loop *l)
+/* From here on its events are gathered. */
+static int mood_io_gather(struct mood_io *w)
 {
-    if (!mood_depth(l) && !l->suspended)
-        ev_now_update(l->ev);
+    REFUSE_WATCHER(&w->head);
+    w->head.gathers = 1;
+    return 0;
+}
+
+/* Watch for other events: stop, set and start of a watcher that gathers, at once. */
+static int mood_io_modify(struct mood_io *w, int events)
+{
+    struct ev_loop *ev;
+    int error;
+
+    REFUSE_WATCHER(&w->head);
+    if (!w->head.gathers || !ev_is_active(&w->ev))
+        return MOOD_STRANGE;
+    REFUSE_GROWTH;
+    error = unfit(&w->head);
+    if (error)
+        return error;
+    ev = w->head.loop->ev;
+    ev_io_stop(ev, &w->ev);
+    ev_io_modify(&w->ev, events & (EV_READ | EV_WRITE));
+    ev_io_start(ev, &w->ev);
+    return 0;
 }
 
 static int mood_start(void *p, int slot)

@@ -23,6 +23,7 @@ typedef struct mood_watcher {
     unsigned char unrefed;   /* ev_unref was called for it */
     unsigned char failed;    /* a Scheduler whose callable gave no time */
     unsigned char reaped;    /* a Child whose process has ended */
+    unsigned char gathers;   /* an Io whose events are gathered, not delivered */
 } mood_watcher;
 
 enum {
@@ -58,6 +59,12 @@ struct mood_loop {
     int *retired;
     int nretired;
     unsigned char *retiring; /* by slot: it is in there, once */
+
+    /* What was gathered in this run: fd, revents, fd, revents, ... */
+    int *gathered;
+    int ngathered;
+    int is_polling; /* the innermost run is mood_poll's, or has a limit as that has */
+    int delivered;  /* in that: callbacks were called, before it waits */
 
     /* The watchers of the slots. The arrays above have as much room. */
     mood_watcher **held;
@@ -115,6 +122,9 @@ enum {
     MOOD_NO_MEMORY = -5013,
     MOOD_STRANGE = -5014
 };
+
+/* What mood_gathered returns more than this by, is how many events there are. */
+#define MOOD_MANY ((int64_t)1 << 40)
 
 /* What a function says that has stopped a watcher: the sum of these. */
 enum {

@@ -208,6 +208,8 @@ class Queue:
         raising: the last one raised by a nested run: it stays fatal further out.
         failed: Schedulers to be stopped.
         embeds: the Embed watchers, of other loops, that were started on this one.
+        has_work: asked before the loop waits for somebody who has it polled: is there
+            anything else to do now? None: nobody.
         calls: what other threads want called.
     """
 
@@ -219,6 +221,7 @@ class Queue:
         "embeds",
         "failed",
         "free",
+        "has_work",
         "held",
         "id",
         "kept",
@@ -250,6 +253,7 @@ class Queue:
         self.raising: BaseException | None = None
         self.failed: list[Any] = []
         self.embeds: list[Any] = []
+        self.has_work: Callable[[], bool] | None = None
         self.calls: deque[Any] = _deque()  # pyright: ignore[reportOptionalCall]
         self.open = False
         self.id = next(_numbers)
@@ -379,7 +383,23 @@ class Queue:
         if self._is_fatal(exc, callback):
             self.keep(exc, callback)
         else:
+            self._report(exc, callback)
+
+    def _report(self, exc: BaseException, callback: object) -> None:
+        """Give an exception that is not fatal to Loop.exception_handler, or report."""
+        loop = self.loop()
+        handler = getattr(loop, "exception_handler", None)
+        if handler is None:
             report(exc, callback)
+            return
+        try:
+            handler(loop, exc, callback)
+        except Exception as error:
+            report(exc, callback)
+            if error is not exc:
+                report(error, handler)
+        except BaseException as error:
+            self.keep(error, handler)
 
     def _is_fatal(self, exc: BaseException, callback: object) -> bool:
         return bool(
@@ -697,6 +717,13 @@ def mood_on_spill(loop: int) -> None:
 def mood_on_failed(loop: int) -> None:
     """Schedulers have failed, and can be stopped now."""
     _queues[loop]().settle_failed()
+
+
+@_extern(error=1, onerror=_interrupted)
+def mood_on_wait(loop: int) -> bool:
+    """Callbacks were called, and the loop is about to wait: is there other work?"""
+    has_work = _queues[loop]().has_work
+    return has_work is not None and has_work()
 
 
 @_extern(error=-1.0, onerror=_interrupted)

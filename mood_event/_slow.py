@@ -160,12 +160,12 @@ _reschedule = _dispatch.mood_on_reschedule
 def _timed(run: Any) -> Any:
     """Loop._run that notes how long it took: a nested one delivers all the while."""
 
-    def timed(self: Any, what: str, flags: int) -> bool:
+    def timed(self: Any, what: str, flags: int, limit: float = 0.0) -> int:
         queue = self._queue
         calls = queue.calls
         started, nested = _clock(), calls.nested
         try:
-            return run(self, what, flags)  # type: ignore[no-any-return]
+            return run(self, what, flags, limit)  # type: ignore[no-any-return]
         finally:
             calls.nested = nested + _clock() - started
             if not queue.entered:
@@ -192,3 +192,5 @@ def install(loop_type: Any) -> None:
     _dispatch._import_late()
     _dispatch._deque = Calls
     loop_type._run = _timed(loop_type._run)
+    # What would run past it.
+    loop_type._direct = loop_type._direct_asleep = loop_type._direct_awake = frozenset()

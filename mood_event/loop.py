@@ -107,6 +107,8 @@ _fork_init = Fork.__init__
 _cleanup_init = Cleanup.__init__
 _async_init = Async.__init__
 
+_NEVER: frozenset[int] = frozenset()
+
 _BACKENDS = {
     name.partition("_")[2].lower(): getattr(constants, name)
     for name in vars(constants)
@@ -140,10 +142,16 @@ class Loop:
     _default = False
     _is_exiting = False
     _slow_callback: float | None = 0.1
+    _exception_handler: Any = None
 
     # Until the loop first runs in the main thread.
     _wakeup: tuple[int, int] | None = None
     _wakeup_installed = False
+
+    # The flags with which there is nothing to do around a run: none that may wait,
+    # but while the wakeup descriptor is kept installed. _slow.py empties them.
+    _direct_asleep = _direct = frozenset((EVRUN_NOWAIT,))
+    _direct_awake = frozenset((EVRUN_NOWAIT, EVRUN_ONCE))
 
     def __init__(
         self,
@@ -252,16 +260,29 @@ class Loop:
 
         libev: ev_run
         """
-        flags = to_int("Loop.start", "flags", flags)
-        if flags & ~(EVRUN_NOWAIT | EVRUN_ONCE):
-            raise ValueError(
-                "Loop.start: flags must be 0, EVRUN_NOWAIT or EVRUN_ONCE, "
-                f"got {flags:#x}"
-            )
-        active = self._run("Loop.start", flags)
+        queue = self._queue
+        if (
+            flags.__class__ is int
+            and flags in self._direct
+            and queue.kept is None
+            and not queue.embeds
+        ):
+            # What _run does around it is not needed, and takes longer than it.
+            result = _run(self._c, flags, 0.0, -1, -1)
+            if result >= 0 and queue.kept is None and not queue.failed:
+                return bool(result)
+            active = self._settle_run("Loop.start", result) > 0
+        else:
+            flags = to_int("Loop.start", "flags", flags)
+            if flags & ~(EVRUN_NOWAIT | EVRUN_ONCE):
+                raise ValueError(
+                    "Loop.start: flags must be 0, EVRUN_NOWAIT or EVRUN_ONCE, "
+                    f"got {flags:#x}"
+                )
+            active = self._run("Loop.start", flags) > 0
         # Not by raise_kept: before CPython 3.11, and on PyPy, its frame would stay
         # in the traceback.
-        exc = self._queue.take_kept()
+        exc = queue.take_kept()
         if exc is not None:
             try:
                 raise exc
@@ -272,13 +293,19 @@ class Loop:
                 del exc
         return active
 
-    def _run(self, what: str, flags: int) -> bool:
-        """Run the loop. An exception that is kept afterwards is the caller's."""
+    def _run(self, what: str, flags: int, limit: float = 0.0) -> int:
+        """Run the loop. An exception that is kept afterwards is the caller's.
+
+        Args:
+            what: who asks, for an exception.
+            flags: as for `start`.
+            limit: see libev/shim.c, mood_run; and there for what is returned.
+        """
         queue = self._queue
         if not queue.open:
             raise refused(what, lib.MOOD_CLOSED)
         if queue.kept is not None and not queue.entered:
-            return True
+            return 1
         self._check_embedders(what)
         wakeup, previous = -1, -1
         running[queue.id] = queue
@@ -288,7 +315,7 @@ class Loop:
                 if wakeup >= 0:
                     # What came before would not wake it.
                     handle_signals()
-            result = _run(self._c, flags, wakeup, previous)
+            result = _run(self._c, flags, limit, wakeup, previous)
         finally:
             try:
                 if wakeup >= 0 or self._wakeup_installed:
@@ -300,12 +327,38 @@ class Loop:
             finally:
                 if not self._c.running:
                     running.pop(queue.id, None)
-        if queue.failed:
+        return self._settle_run(what, result)
+
+    def _settle_run(self, what: str, result: int) -> int:
+        """What is left to do after a run that returned `result`."""
+        if self._queue.failed:
             # The run was broken before it came to that.
-            queue.settle_failed()
+            self._queue.settle_failed()
         if result < 0:
             raise refused(what, result)
-        return bool(result)
+        return result
+
+    def _poll(self, timeout: float) -> int:
+        """Run one iteration, for aio.py, where this is done at once if it can be.
+
+        Args:
+            timeout: seconds to wait at most; negative: for as long as it takes.
+
+        Returns:
+            What the watchers that gather have: see libev/shim.c, mood_gathered.
+
+        Raises:
+            What `start` does.
+        """
+        self._run("Loop.start", EVRUN_ONCE if timeout else EVRUN_NOWAIT, timeout)
+        self._queue.raise_kept()
+        return lib.mood_gathered(self._c)  # type: ignore[no-any-return]
+
+    def _settle_poll(self, result: int) -> int:
+        """What is left to do after a mood_poll that returned `result`."""
+        self._settle_run("Loop.start", result)
+        self._queue.raise_kept()
+        return result
 
     def _check_thread(self, what: str) -> None:
         """Raise Error if another thread than this one runs the loop."""
@@ -705,6 +758,33 @@ class Loop:
         self._data = data
 
     @property
+    def exception_handler(
+        self,
+    ) -> Callable[[Self, Exception, Callable[..., object]], object] | None:
+        """Called in place of `sys.unraisablehook`, or None.
+
+        For each exception that leaves a callback and is not fatal, it is called as
+        exception_handler(loop, exception, callback). An Exception that it raises is
+        reported by `sys.unraisablehook`, after the callback's own; any other
+        BaseException ends the loop, and `start` raises it.
+
+        Raises:
+            TypeError: set to something that is neither callable nor None.
+        """
+        return self._exception_handler  # type: ignore[no-any-return]
+
+    @exception_handler.setter
+    def exception_handler(
+        self, handler: Callable[[Self, Exception, Callable[..., object]], object] | None
+    ) -> None:
+        what = type(self).__name__
+        if handler is not None and not callable(handler):
+            raise TypeError(
+                f"{what}: exception_handler must be callable or None, got {handler!r}"
+            )
+        self._exception_handler = handler
+
+    @property
     def io_interval(self) -> float:
         """Seconds to collect Io events for, before they are delivered: 0.0 at first.
 
@@ -848,6 +928,7 @@ class Loop:
         known = self._previous_wakeup
         # Before it is: an interrupt can come between any two steps.
         self._wakeup_installed = True
+        self._direct = _NEVER
         if not known:
             # In one step. An interrupt can take what the call below returns, and
             # this is used instead.
@@ -878,6 +959,25 @@ class Loop:
                 # A callback has installed its own, for good.
                 signal.set_wakeup_fd(current, warn_on_full_buffer=False)
         self._wakeup_installed = False
+        self._direct = self._direct_asleep
+
+    def _stay_awake(self) -> None:
+        """Have `_install_wakeup` last from one run to the next, for aio.py.
+
+        What installs another descriptor meanwhile has to see to it itself that the
+        loop wakes, and to call this again when it has removed its own.
+        """
+        wakeup, previous = self._install_wakeup()
+        if wakeup >= 0:
+            lib.mood_wakeup(self._c, wakeup, previous)
+            handle_signals()
+        self._direct = self._direct_awake
+
+    def _leave_awake(self) -> None:
+        """Undo `_stay_awake`."""
+        if self._wakeup_installed:
+            self._remove_wakeup(0)
+        self._direct = self._direct_asleep
 
     def _close_wakeup(self) -> None:
         if self._wakeup is not None:

@@ -94,6 +94,7 @@ _LET_GO = lib.MOOD_LET_GO
 _UNMADE = lib.MOOD_UNMADE
 _UNHELD = lib.MOOD_UNHELD
 _io_set = lib.mood_io_set
+_io_modify = lib.mood_io_modify
 _timer_make = lib.mood_timer_make
 _timer_again = lib.mood_timer_again
 _async_send = lib.mood_async_send
@@ -825,6 +826,17 @@ class Io(Watcher, kind="io"):
             check_open("Io.set", number)
             self._check_set(error)
         self._fd = number
+        self._events = events
+
+    def _modify(self, events: int) -> None:
+        """Watch for other events, active or not, for aio.py."""
+        error = _io_modify(self._ptr, events)
+        if error == lib.MOOD_STRANGE:
+            self.set(self._fd, events)
+            self.start()
+        elif error:
+            check_open("Io.set", self._fd)
+            raise self._refused("set", error)
         self._events = events
 
     @property

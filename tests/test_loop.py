@@ -72,6 +72,7 @@ ATTRIBUTES = (
     "io_interval",
     "timeout_interval",
     "slow_callback",
+    "exception_handler",
     "default",
     "backend",
     "pending",
@@ -1414,7 +1415,7 @@ def test_subclass_that_skips_init_raises_error(place, name):
     arguments = METHODS.get(name, ())
     if name in KINDS:
         arguments = (*KINDS[name].arguments(place), ignore)
-    if name in ("default", "slow_callback"):
+    if name in ("default", "slow_callback", "exception_handler"):
         assert getattr(loop, name) == getattr(Loop, f"_{name}")
         return
     with pytest.raises(Error, match=r"not initialised|'default loop'"):
