@@ -135,8 +135,23 @@ class UnraisableHookArgs:
         self.exc_type = type(exc)
         self.exc_value = exc
         self.exc_traceback = exc.__traceback__
-        self.err_msg = None
+        place = _place(where) if exc.__traceback__ is None else ""
+        self.err_msg = (
+            f"Exception ignored in the callback at {place}" if place else None
+        )
         self.object = where
+
+
+def _place(callback: Any) -> str:
+    """Where a callback is that could not even be called: it is in no traceback."""
+    try:
+        from mood_event._naming import place_of
+
+        return place_of(callback)
+    except Exception:
+        # The program's: a callback can have any attributes. Or there is nothing left
+        # to import with, no memory or no descriptor.
+        return ""
 
 
 def report(exc: BaseException, where: object) -> None:
@@ -144,7 +159,8 @@ def report(exc: BaseException, where: object) -> None:
 
     Args:
         exc: the exception, its traceback being the one to show.
-        where: what raised it, a callback.
+        where: what raised it, a callback. If it could not be called with these
+            arguments, the report says where it is.
     """
     args = UnraisableHookArgs(exc, where)
     if sys.unraisablehook is sys.__unraisablehook__:
@@ -170,7 +186,8 @@ def _print_unraisable(args: UnraisableHookArgs) -> None:
         where = repr(args.object)
     except Exception:
         where = object.__repr__(args.object)
-    sys.stderr.write("".join([f"Exception ignored in: {where}\n", *lines]))
+    message = args.err_msg or "Exception ignored in"
+    sys.stderr.write("".join([f"{message}: {where}\n", *lines]))
     sys.stderr.flush()
 
 

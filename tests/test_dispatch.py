@@ -395,13 +395,40 @@ def test_callback_replaced_while_it_runs_fails_as_itself(
     assert unraisable == []
 
 
-def test_callback_with_wrong_arguments_is_reported(
+def test_callback_with_wrong_arguments_is_reported_with_its_place(
     loop: Loop, unraisable: list[Any]
 ) -> None:
-    watcher = loop.prepare(lambda: None)
-    watcher.feed(EV_CUSTOM)
+    def forgetful() -> None:
+        raise AssertionError("not called")
+
+    loop.prepare(forgetful).feed(EV_CUSTOM)
+    # Of a builtin there is no place to tell.
+    loop.prepare(len).feed(EV_CUSTOM)
+    loop.call_soon_threadsafe(forgetful, 1)
     loop.start(EVRUN_NOWAIT)
-    assert [args.exc_type for args in unraisable] == [TypeError]
+    line = forgetful.__code__.co_firstlineno
+    message = f"Exception ignored in the callback at {__file__}:{line}"
+    assert {(args.exc_type, args.err_msg, args.object) for args in unraisable} == {
+        (TypeError, message, forgetful),
+        (TypeError, None, len),
+    }
+    assert len(unraisable) == 3
+
+
+def test_callback_whose_place_cannot_be_told_is_reported_without(
+    loop: Loop, unraisable: list[Any]
+) -> None:
+    class Strange:
+        @property
+        def __dict__(self) -> Any:
+            raise LookupError
+
+        def __call__(self) -> None:
+            raise AssertionError("not called")
+
+    loop.prepare(Strange()).feed(EV_CUSTOM)
+    loop.start(EVRUN_NOWAIT)
+    assert [(args.exc_type, args.err_msg) for args in unraisable] == [(TypeError, None)]
 
 
 def test_first_of_two_fatal_exceptions_is_raised(
@@ -618,6 +645,20 @@ def test_reported_exception_is_printed_as_cpython_prints_it(run_script: Any) -> 
         r"Exception: TEST\n"
     )
     assert re.fullmatch(one * 3, result.stderr), result.stderr
+
+
+def test_callback_with_wrong_arguments_is_printed_with_its_place(
+    run_script: Any,
+) -> None:
+    source = REPORTED.replace("(watcher, revents)", "()").replace("0.001", "0")
+    result = run_script(source, check=False)
+    assert (result.returncode, result.stdout) == (0, "False\n")
+    assert re.fullmatch(
+        r"Exception ignored in the callback at <string>:4: "
+        r"<function mycallback at 0x[0-9a-f]+>\n"
+        r"TypeError: mycallback\(\) takes .*\n",
+        result.stderr,
+    ), result.stderr
 
 
 FATAL = """\
