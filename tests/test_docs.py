@@ -73,6 +73,13 @@ def of_language(*languages: str) -> Any:
     )
 
 
+@pytest.fixture(autouse=True)
+def as_a_reader_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of whoever runs the tests says what a page does not say."""
+    for name in ("LIBEV_FLAGS", "PYTHONDEVMODE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_code_of_page_runs(script: Script, tmp_path: Path) -> None:
     path = tmp_path / "script.py"
