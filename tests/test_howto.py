@@ -13,7 +13,7 @@ import sys
 import time
 
 import pytest
-from documents import program
+from documents import ROOT, blocks, program
 from running import LONG, Running
 
 
@@ -99,6 +99,58 @@ def test_run_does_not_wait_for_who_keeps_its_pipes_open(run_py, tmp_path):
     os.kill(int(pid_file.read_text()), signal.SIGKILL)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == f"{command}: status 0\n    stdout: started\n"
+
+
+# -- waking the loop -------------------------------------------------------------------
+
+
+@pytest.fixture
+def pool_py(tmp_path):
+    [block] = [
+        block
+        for block in blocks(ROOT / "docs/howto/wake.md")
+        if "\nclass Pool:\n" in block.text
+    ]
+    path = tmp_path / "pool.py"
+    path.write_text(block.text, encoding="utf-8")
+    return path
+
+
+def test_pool_counts_nothing_that_cannot_be_submitted(pool_py):
+    with pool_py.open("a", encoding="utf-8") as file:
+        file.write(
+            "with Loop() as loop:\n"
+            "    pool = Pool(loop, 1)\n"
+            "    pool.close()\n"
+            "    try:\n"
+            "        pool.run(on_done, digest, b'too late')\n"
+            "    except RuntimeError:\n"
+            "        print('refused', pool.running, loop.start())\n"
+        )
+    result = run(pool_py)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.endswith("\nrefused 0 False\n")
+
+
+def test_pool_can_be_one_of_processes(pool_py):
+    in_threads = run(pool_py)
+    source = pool_py.read_text(encoding="utf-8")
+    for old, new in (
+        ("import hashlib\n", "import hashlib\nimport multiprocessing\n"),
+        # The page's functions are in no module that another process could import.
+        (
+            "ThreadPoolExecutor(threads)",
+            "ProcessPoolExecutor(threads, multiprocessing.get_context('fork'))",
+        ),
+    ):
+        assert old in source
+        source = source.replace(old, new)
+    pool_py.write_text(source, encoding="utf-8")
+    in_processes = run(pool_py)
+    assert in_threads.stdout.count("\n") == 3
+    for result in (in_threads, in_processes):
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout == in_threads.stdout
 
 
 # -- SIGTERM -------------------------------------------------------------------------
