@@ -162,6 +162,27 @@ def test_echo_sends_back_what_comes(directory):
         assert server.line() == "a client has left: goodbye"
 
 
+def test_echo_does_not_read_from_who_does_not_read(directory):
+    with Server(directory, "echo.py") as server:
+        client, clock = server.connect(), server.connect()
+        # Between two answers the server has looked for all that can be read.
+        client.sock.setblocking(False)
+        sent = refused = 0
+        while refused < 50:
+            # Far more than the kernel's buffers hold, and the server.
+            assert sent < 100_000_000
+            try:
+                sent += client.sock.send(bytes(65536))
+                refused = 0
+            except BlockingIOError:
+                refused += 1
+                clock.say("still there?")
+                assert clock.line() == "still there?"
+        client.sock.settimeout(LONG)
+        client.sock.shutdown(socket.SHUT_WR)
+        assert len(client.rest()) == sent
+
+
 def test_talk_sends_lines_to_everybody(directory):
     with Server(directory, "talk.py") as server:
         first, second = server.connect(), server.connect()
