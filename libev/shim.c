@@ -1267,6 +1267,8 @@ static int mood_run(struct mood_loop *l, int flags, double limit, int wakeup,
     int result;
 
     REFUSE(l);
+    if (l->broken && !l->running && !l->invoking)
+        return MOOD_BROKEN;
     REFUSE_GROWTH;
     /* Here and not in Python, where an interrupt can come between any two steps. */
     pthread_mutex_lock(&l->lock);

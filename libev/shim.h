@@ -120,7 +120,8 @@ enum {
     MOOD_UNMADE = -5011,
     MOOD_UNHELD = -5012,
     MOOD_NO_MEMORY = -5013,
-    MOOD_STRANGE = -5014
+    MOOD_STRANGE = -5014,
+    MOOD_BROKEN = -5015
 };
 
 /* What mood_gathered returns more than this by, is how many events there are. */

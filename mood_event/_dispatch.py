@@ -443,7 +443,11 @@ class Queue:
                     embed._queue.keep(exc, where)
 
     def halt(self) -> None:
-        """End all runs of the loop, and deliver nothing more until it is raised."""
+        """End all runs of the loop, and deliver nothing more until it is raised.
+
+        What comes in between, where Python has no room for one more call, leaves
+        nothing to raise. Then the next run that is not a nested one mends it.
+        """
         lib.mood_break(self.c, EVBREAK_ALL)
         self.c.broken = 1
         self.spill(self.position())
@@ -457,8 +461,9 @@ class Queue:
             # Where it is caught again, in a callback further out, it stays fatal.
             self.raising = exc
         if exc is not None:
-            self.c.broken = 0
+            # In this order: see halt.
             self.kept = None
+            self.c.broken = 0
             for watcher in self.held:
                 other = getattr(watcher, "_other", None)
                 if other is not None and other._queue.kept is exc:

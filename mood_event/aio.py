@@ -299,13 +299,11 @@ class Selector(selectors.BaseSelector):
         loop, queue = self._waiting, self._queue
         # Loop._poll, without the calls: asyncio comes here all the time.
         if (
-            (EVRUN_ONCE if timeout else EVRUN_NOWAIT) in loop._direct
-            and queue.kept is None
-            and not queue.embeds
-        ):
+            EVRUN_ONCE if timeout else EVRUN_NOWAIT
+        ) in loop._direct and not queue.embeds:
             gathered = _poll(self._c, timeout)
             if gathered < 0 or queue.kept is not None or queue.failed:
-                gathered = loop._settle_poll(gathered)
+                gathered = loop._settle_poll(timeout, gathered)
         else:
             gathered = loop._poll(timeout)
         ready: list[tuple[SelectorKey, int]] = []
@@ -678,4 +676,5 @@ class _Awaited:
             self._watcher.callback = self.__wrapped__
         if self._has_started:
             self._has_started = False
-            self._watcher.stop()
+            # The loop may be closed.
+            self._watcher._halt()

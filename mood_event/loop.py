@@ -89,6 +89,7 @@ __all__ = [
 ]
 
 _run = lib.mood_run
+_BROKEN = lib.MOOD_BROKEN
 
 # What the factories call. A name of the module's is found faster than an attribute.
 _new = object.__new__
@@ -261,16 +262,13 @@ class Loop:
         libev: ev_run
         """
         queue = self._queue
-        if (
-            flags.__class__ is int
-            and flags in self._direct
-            and queue.kept is None
-            and not queue.embeds
-        ):
+        result = _BROKEN
+        if flags.__class__ is int and flags in self._direct and not queue.embeds:
             # What _run does around it is not needed, and takes longer than it.
             result = _run(self._c, flags, 0.0, -1, -1)
             if result >= 0 and queue.kept is None and not queue.failed:
                 return bool(result)
+        if result != _BROKEN:
             active = self._settle_run("Loop.start", result) > 0
         else:
             flags = to_int("Loop.start", "flags", flags)
@@ -304,8 +302,10 @@ class Loop:
         queue = self._queue
         if not queue.open:
             raise refused(what, lib.MOOD_CLOSED)
-        if queue.kept is not None and not queue.entered:
-            return 1
+        if self._c.broken and not queue.entered:
+            if queue.kept is not None:
+                return 1
+            self._c.broken = 0
         self._check_embedders(what)
         wakeup, previous = -1, -1
         running[queue.id] = queue
@@ -354,8 +354,10 @@ class Loop:
         self._queue.raise_kept()
         return lib.mood_gathered(self._c)  # type: ignore[no-any-return]
 
-    def _settle_poll(self, result: int) -> int:
+    def _settle_poll(self, timeout: float, result: int) -> int:
         """What is left to do after a mood_poll that returned `result`."""
+        if result == _BROKEN:
+            return self._poll(timeout)
         self._settle_run("Loop.start", result)
         self._queue.raise_kept()
         return result
@@ -403,10 +405,13 @@ class Loop:
 
         libev: ev_invoke_pending
         """
+        queue = self._queue
+        if self._c.broken and queue.kept is None and not queue.entered:
+            self._c.broken = 0
         error = lib.mood_invoke(self._c)
         if error:
             raise refused("Loop.invoke", error)
-        self._queue.raise_kept()
+        queue.raise_kept()
 
     def close(self) -> None:
         """Call the Cleanup watchers, stop all watchers, and free the loop.

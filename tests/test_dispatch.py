@@ -488,6 +488,72 @@ def test_fatal_exception_that_is_caught_ends_the_outer_run_all_the_same(
     assert batch.order == ["outer", "rest"]
 
 
+# There are a few calls between one run and the next that is nested in it, and each of
+# them can be the one that Python has no room for.
+TOO_DEEP = """
+import sys
+from mood_event import EV_CUSTOM, EVRUN_NOWAIT, Loop, fatal
+
+def deeper(calls, function):
+    return deeper(calls - 1, function) if calls else function()
+
+def tried(function, *args):
+    try:
+        function(*args)
+    except RecursionError:
+        pass
+
+def run():
+    if sys.argv[2] == "invoke":
+        loop.invoke()
+    else:
+        loop.start(EVRUN_NOWAIT)
+
+@fatal
+def nest(*args):
+    if deep:
+        if sys.argv[1] == "call":
+            loop.call_soon_threadsafe(nest)
+        else:
+            loop.idle(nest).feed(EV_CUSTOM)
+        run()
+
+for calls in range(16):
+    deep = True
+    with Loop() as loop:
+        tried(deeper, calls, nest)
+        deep = False
+        for _ in range(5):
+            tried(run)
+        fired = []
+        loop.idle(lambda watcher, revents: fired.append(revents)).feed(EV_CUSTOM)
+        run()
+        assert (fired, loop.pending, loop.depth) == ([EV_CUSTOM], 0, 0), calls
+print("alive")
+"""
+
+
+@pytest.mark.parametrize("mode", [(), ("-X", "dev")], ids=["plain", "dev"])
+@pytest.mark.parametrize("how", ["call", "idle"])
+@pytest.mark.parametrize("method", ["start", "invoke"])
+def test_loop_is_as_good_as_new_after_runs_that_nested_too_deep(
+    run_script: Any, how: str, method: str, mode: "tuple[str, ...]"
+) -> None:
+    # What there is no room to keep is printed.
+    result = run_script(TOO_DEEP, how, method, options=mode, check=False)
+    assert (result.returncode, result.stdout) == (0, "alive\n"), result
+
+
+@pytest.mark.parametrize("method", ["start", "invoke"])
+def test_break_that_left_nothing_to_raise_is_mended_by_the_next_run(
+    loop: Loop, make_batch: Any, method: str
+) -> None:
+    batch = make_batch("a")
+    loop._queue.halt()
+    loop.start(EVRUN_NOWAIT) if method == "start" else loop.invoke()
+    assert (batch.order, loop.pending) == (["a"], 0)
+
+
 def test_error_event_stops_the_watcher_and_raises(loop: Loop, events: Any) -> None:
     seen, callback = events
     watcher = loop.timer(1000.0, 0.0, callback)
