@@ -989,7 +989,7 @@ for name, source in test_model.PLANTS.items():
                     # At once: what was planted is not safe to go on with.
                     os._exit(3)
 
-        for number in range(1, 4):
+        for number in range(1, 12):
             test_model.drive(Hunter, number, (Phase.generate,))
         os._exit(0)
 """
