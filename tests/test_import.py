@@ -80,6 +80,7 @@ def test_import_leaves_out_what_takes_long(run_script: Any) -> None:
             "collections", "dis", "enum", "functools", "inspect", "re", "signal",
             "threading", "traceback", "typing", "warnings", "weakref",
         }))
-        """
+        """,
+        env={"PYTHONDEVMODE": ""},
     )
     assert result.stdout == "\n"

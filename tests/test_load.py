@@ -17,7 +17,9 @@ ROUNDS = 8
 def test_load(run_script):
     count, seconds = scaled(10_000, 500), scaled(60, 0)
     result = run_script(
-        f"import load; load.main({count}, {ROUNDS}, {seconds})", timeout=600
+        f"import load; load.main({count}, {ROUNDS}, {seconds})",
+        env={"PYTHONDEVMODE": ""},
+        timeout=600,
     )
     report = json.loads(result.stdout)
     print(report)

@@ -1303,7 +1303,7 @@ def test_unclosed_loop_is_reported_in_development_mode(run_script):
     result = run_script(source, options=("-X", "dev"), check=False)
     assert result.returncode == 0
     assert "ResourceWarning: unclosed loop <Loop" in result.stderr
-    run_script(source)
+    run_script(source, env={"PYTHONDEVMODE": ""})
 
 
 def test_unclosed_loop_is_closed_where_warnings_are_errors(run_script):

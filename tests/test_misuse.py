@@ -31,7 +31,7 @@ def serve() -> Iterator[Callable[[str], dict[str, Any]]]:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 cwd=str(Path(__file__).parent),
-                env={**os.environ, "PYTHONHASHSEED": "0"},
+                env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONDEVMODE": ""},
             )
         server = servers[options]
         assert server.stdin is not None

@@ -369,7 +369,8 @@ with make() as loop:
 assert records == []
 assert "mood_event._slow" not in sys.modules
 """
-        )
+        ),
+        env={"PYTHONDEVMODE": ""},
     )
 
 

@@ -329,7 +329,12 @@ def test_every_runs_a_command_again_and_again(start):
 
 def test_every_does_not_let_runs_overlap(start, tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    source = "say('begin', os.getpid()); open('fifo').read(); say('end')"
+    source = (
+        "say('begin', os.getpid())\n"
+        "with open('fifo') as file:\n"
+        "    file.read()\n"
+        "say('end')"
+    )
     tool = start("every", "20ms", "--", *python(source))
     for _ in range(2):
         pid = tool.find(r"^begin (\d+)$")[1]
