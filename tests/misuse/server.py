@@ -9,10 +9,8 @@ import faulthandler
 import gc
 import json
 import os
-import select
 import signal
 import tempfile
-import time
 from typing import Any
 
 from misuse import MODULES
@@ -39,24 +37,19 @@ def prepare_for_forks() -> None:
 
 def wait_for(pid: int) -> int:
     """The status of a child that is given LONGEST seconds."""
-    deadline = time.monotonic() + LONGEST
-    pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+
+    def end(signum: int, frame: Any) -> None:
+        # faulthandler tells where it hangs.
+        os.kill(pid, signal.SIGABRT)
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST)
     try:
-        while True:
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                return status
-            if time.monotonic() > deadline:
-                # faulthandler tells where it hangs.
-                os.kill(pid, signal.SIGABRT)
-                return os.waitpid(pid, 0)[1]
-            if pidfd is None:
-                select.select([], [], [], 0.01)
-            else:
-                select.select([pidfd], [], [], 1.0)
+        return os.waitpid(pid, 0)[1]
     finally:
-        if pidfd is not None:
-            os.close(pidfd)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        # The next child is to find it as it was.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 def run(name: str) -> "dict[str, Any] | None":
