@@ -1,16 +1,22 @@
 """Programs that run while a test talks to them.
 
-Imported by the tests of the examples, of the tools and of the pages' programs.
+Imported by the tests of the examples, of the tools, of the pages' programs, and of
+builds.
 """
 
 import re
 import signal
 import subprocess
+import sys
 import threading
 from typing import Any
 
 # Seconds, for what takes one of them at most: a hang is to end, and to be told.
 LONG = 90.0
+
+# For Python programs of others, a build's: to compile them takes PyPy more time than it
+# saves before they end.
+UNCOMPILED = ["--jit", "off"] if sys.implementation.name == "pypy" else []
 
 # What a program that ends as it should has not said, on stdout or stderr.
 COMPLAINTS = ("Traceback", "Warning", "Exception ignored")

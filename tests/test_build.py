@@ -16,6 +16,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from running import UNCOMPILED
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -385,7 +386,7 @@ def build(tree, **settings):
     """Run build_ext in the tree: its exit status and its output."""
     environment = {**os.environ, **settings}
     result = subprocess.run(
-        [sys.executable, "setup.py", "--quiet", "build_ext"],
+        [sys.executable, *UNCOMPILED, "setup.py", "--quiet", "build_ext"],
         cwd=tree,
         env=environment,
         stdout=subprocess.PIPE,

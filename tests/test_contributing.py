@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from running import UNCOMPILED
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -117,6 +118,7 @@ def test_a_type_that_is_added_step_by_step_works(tree):
         do(step, tree)
     run(
         tree,
+        *UNCOMPILED,
         "setup.py",
         "--quiet",
         "build_ext",

@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from running import UNCOMPILED
 
 import mood_event
 
@@ -63,6 +64,7 @@ def build(tree, hook, output, **settings):
     result = subprocess.run(
         [
             sys.executable,
+            *UNCOMPILED,
             "-c",
             f"import sys; from setuptools.build_meta import {hook} as hook; "
             "print(hook(sys.argv[1]))",
