@@ -140,7 +140,7 @@ def test_a_type_that_is_added_step_by_step_works(tree):
         "tests/test_watchers.py",
         "tests/test_misuse.py",
         "-k",
-        "tick or kinds_are_all or every_type",
+        "tick or kinds_are_all or every_type or released or outlive",
     )
     passed = re.search(r"(\d+) passed", output)
     assert passed, output

@@ -148,24 +148,29 @@ def ignore(watcher, revents):
     """A callback that does nothing."""
 
 
-def collected(reference):
-    """Whether what is referred to is gone; PyPy may need more than one collection."""
-    for _ in range(5):
+def survivors(references, collections=5):
+    """The names of those, in a dict of weak references, that are not collected.
+
+    PyPy may need more than one collection, but for a watcher that nothing holds it
+    takes one. Each goes through all that pytest has, so that the watchers of all types
+    are looked at together.
+    """
+    for _ in range(collections):
         gc.collect()
-        if reference() is None:
-            return True
-    return False
+        left = [name for name, reference in references.items() if reference()]
+        if not left:
+            break
+    return left
+
+
+def collected(reference):
+    """Whether what is referred to is gone."""
+    return not survivors({"it": reference})
 
 
 def held(reference):
-    """Whether what is referred to is still there after a collection, and another one.
-
-    One is enough for a watcher that nothing holds, on PyPy as well, where each goes
-    through all that pytest has.
-    """
-    for _ in range(2):
-        gc.collect()
-    return reference() is not None
+    """Whether what is referred to is still there."""
+    return bool(survivors({"it": reference}, 2))
 
 
 @pytest.fixture
@@ -203,6 +208,25 @@ def make(kind, home, place):
         return cls(*kind.arguments(place), home, callback, data, priority)
 
     return make
+
+
+@pytest.fixture
+def make_each(loop, default_loop, place):
+    """Make a watcher of every type with a function that changes it.
+
+    Returns weak references to them, by the names of the types.
+    """
+
+    def make_each(change=lambda watcher: None, callback=ignore):
+        references = {}
+        for name, kind in KINDS.items():
+            home = default_loop if name == "child" else loop
+            watcher = kind.cls(*kind.arguments(place), home, callback, name)
+            change(watcher)
+            references[name] = weakref.ref(watcher)
+        return references
+
+    return make_each
 
 
 def test_kinds_are_all_types_there_are():
@@ -738,64 +762,62 @@ def test_keepalive_false_of_a_fed_watcher_is_no_reference(make, home, events):
 # -- lifetime -------------------------------------------------------------------------
 
 
-def test_active_watcher_is_held_and_then_released(make):
-    watcher = make()
+def start(watcher):
     watcher.start()
-    reference = weakref.ref(watcher)
-    del watcher
-    assert held(reference)
-    reference().stop()
-    assert collected(reference)
 
 
-def test_pending_watcher_is_held_and_then_released(make, home):
+def feed(watcher):
+    watcher.feed(EV_CUSTOM)
+
+
+def test_active_watchers_are_held_and_then_released(make_each):
+    references = make_each(start)
+    assert survivors(references, 2) == list(KINDS)
+    for reference in references.values():
+        reference().stop()
+    assert survivors(references) == []
+
+
+def test_pending_watchers_are_held_and_then_released(make_each, loop, default_loop):
     seen = []
-    watcher = make(
-        lambda watcher, revents: seen.append((watcher.data, revents)), "data"
+    references = make_each(
+        feed, lambda watcher, revents: seen.append((watcher.data, revents))
     )
-    watcher.feed(EV_CUSTOM)
-    reference = weakref.ref(watcher)
-    del watcher
-    assert held(reference)
-    home.start(EVRUN_NOWAIT)
-    assert seen == [("data", EV_CUSTOM)]
-    assert collected(reference)
+    assert survivors(references, 2) == list(KINDS)
+    loop.start(EVRUN_NOWAIT)
+    default_loop.start(EVRUN_NOWAIT)
+    assert sorted(seen) == [(name, EV_CUSTOM) for name in sorted(KINDS)]
+    assert survivors(references) == []
 
 
-def test_cleared_watcher_is_released(make):
-    watcher = make()
-    watcher.feed(EV_CUSTOM)
-    assert watcher.clear() == EV_CUSTOM
-    reference = weakref.ref(watcher)
-    del watcher
-    assert collected(reference)
+def test_cleared_watchers_are_released(make_each):
+    def feed_and_clear(watcher):
+        feed(watcher)
+        assert watcher.clear() == EV_CUSTOM
+
+    assert survivors(make_each(feed_and_clear)) == []
 
 
-def test_watcher_that_was_never_started_is_released(make):
-    reference = weakref.ref(make())
-    assert collected(reference)
+def test_watchers_that_were_never_started_are_released(make_each):
+    assert survivors(make_each()) == []
 
 
-def test_closing_the_loop_releases_its_watchers(make, home):
-    references = []
-    for method in ("start", "feed"):
-        watcher = make()
-        getattr(watcher, method)(*[EV_CUSTOM] * (method == "feed"))
-        references.append(weakref.ref(watcher))
-        del watcher
-    home.close()
-    assert [collected(reference) for reference in references] == [True, True]
+@pytest.mark.parametrize("change", [start, feed])
+def test_closing_the_loop_releases_its_watchers(make_each, loop, default_loop, change):
+    references = make_each(change)
+    loop.close()
+    default_loop.close()
+    assert survivors(references) == []
 
 
-def test_watcher_that_refers_to_itself_is_released(make):
-    watcher = make()
-    watcher.data = watcher
-    watcher.callback = lambda *arguments, watcher=watcher: None
-    watcher.start()
-    watcher.stop()
-    reference = weakref.ref(watcher)
-    del watcher
-    assert collected(reference)
+def test_watchers_that_refer_to_themselves_are_released(make_each):
+    def tie(watcher):
+        watcher.data = watcher
+        watcher.callback = lambda *arguments, watcher=watcher: None
+        watcher.start()
+        watcher.stop()
+
+    assert survivors(make_each(tie)) == []
 
 
 # -- __init__ again -------------------------------------------------------------------
@@ -1022,20 +1044,23 @@ def test_closed_loop_leaves_attributes_readable(kind, make, home):
     assert repr(watcher).startswith(f"<{kind.cls.__name__}")
 
 
-def test_watcher_outlives_its_loop(kind, place):
-    def make_and_forget():
+def test_watchers_outlive_their_loops(place):
+    def make_and_forget(kind):
         is_child = kind.cls is mood_event.Child
         loop = mood_event.default_loop() if is_child else Loop()
         watcher = kind.cls(*kind.arguments(place), loop, ignore)
         watcher.start()
         loop.close()
-        return watcher, weakref.ref(loop)
+        return watcher
 
-    watcher, reference = make_and_forget()
-    gc.collect()
-    assert reference() is watcher.loop
+    watchers = {name: make_and_forget(kind) for name, kind in KINDS.items()}
+    loops = {name: weakref.ref(watcher.loop) for name, watcher in watchers.items()}
+    assert survivors(loops, 1) == list(KINDS)
+    for name, watcher in watchers.items():
+        assert loops[name]() is watcher.loop
+    watchers.clear()
     del watcher
-    assert collected(reference)
+    assert survivors(loops) == []
 
 
 # -- subclasses -----------------------------------------------------------------------
