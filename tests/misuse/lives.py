@@ -787,7 +787,10 @@ def spoil(thing: Any, name: str, how: str, number: int) -> None:
 
 
 def churn() -> None:
-    """Overwrite what memory has been given back."""
+    """Overwrite what memory has been given back.
+
+    Once for all that a row has spoilt: a collection takes PyPy longer than the rest.
+    """
     gc.collect()
     for size in range(32, 640, 16):
         for _ in range(20):
@@ -796,7 +799,6 @@ def churn() -> None:
 
 def use_up(case: Case, things: list[Any]) -> None:
     """Do everything with what is spoilt, and run the loop in between."""
-    churn()
     for thing in things:
         for use in uses(case, thing):
             if use.name != "close":
@@ -812,27 +814,35 @@ def slot_of_a_watcher(case: Case, name: str, how: str) -> None:
     # Loops are left open, as nothing can close them.
     warnings.simplefilter("ignore")
     states = ["active"] * len(STRANGERS) if how == "replaced" else STATES
+    kinds = [kind for kind in KINDS if name in slots(Watcher.kinds[kind])]
+    loops: list[Loop] = []
+    spoilt: list[list[Any]] = []
     with case.allows():
-        for kind in KINDS:
-            if name not in slots(Watcher.kinds[kind]):
-                continue
+        for kind in kinds:
             case.loop = None
             watchers = [make(case, kind, state=state) for state in states]
             for number, watcher in enumerate(watchers):
                 spoil(watcher, name, how, number)
+            loops.append(case.loop)
+            spoilt.append(watchers)
+        churn()
+        for kind, case.loop, watchers in zip(kinds, loops, spoilt):
             use_up(case, watchers)
             if name != "_memory":
                 # By this one __init__ knows whether it is called again.
                 for watcher in watchers:
                     arguments = ARGUMENTS[kind](case)
                     outcome(watcher.__init__, *arguments, case.loop, case.ignore)
+        churn()
+        for case.loop, watchers in zip(loops, spoilt):
             use_up(case, watchers)
             watchers.clear()
-            watcher = None
-            churn()
-            outcome(case.loop.start, EVRUN_NOWAIT)
-            outcome(case.loop.close)
-            outcome(case.loop.close)
+        watcher = None
+        churn()
+        for loop in loops:
+            outcome(loop.start, EVRUN_NOWAIT)
+            outcome(loop.close)
+            outcome(loop.close)
     case.loop = None
     case.reported.clear()
 
@@ -854,6 +864,7 @@ def attribute_of_a_loop(case: Case, how: str, started: bool) -> None:
     warnings.simplefilter("ignore")
     names = own_attributes(Loop())
     assert {"_queue", "_c", "_wakeup", "debug"} <= set(names)
+    spoilt: list[tuple[Loop, list[Any]]] = []
     with case.allows():
         for name, number in itertools.product(
             names, range(len(STRANGERS) if how == "replaced" else 1)
@@ -867,10 +878,13 @@ def attribute_of_a_loop(case: Case, how: str, started: bool) -> None:
                 # It has all that it gets when it runs.
                 case.loop.start(EVRUN_ONCE)
             outcome(spoil, case.loop, name, how, number)
+            spoilt.append((case.loop, watchers))
+        churn()
+        for case.loop, watchers in spoilt:
             use_up(case, [case.loop, *watchers])
             outcome(case.loop.close)
-            case.loop = None
             for watcher in watchers:
                 outcome(watcher.stop)
                 outcome(watcher.start)
+    case.loop = None
     case.reported.clear()
