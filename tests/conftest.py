@@ -89,6 +89,17 @@ def pipe(make_pipe: Callable[[], Pipe]) -> Pipe:
     return make_pipe()
 
 
+@pytest.fixture(scope="session")
+def quiet_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a file that nothing happens to.
+
+    One for all: a directory for each test takes longer than most of these tests do.
+    """
+    path = tmp_path_factory.mktemp("quiet") / "file"
+    path.write_text("text")
+    return str(path)
+
+
 @pytest.fixture
 def events() -> "tuple[list[tuple[Any, int]], Callable[[Any, int], None]]":
     """A list, and a callback that appends (watcher, revents) to it."""

@@ -126,12 +126,10 @@ def calls():
 
 
 @pytest.fixture
-def place(pipe, tmp_path):
+def place(pipe, quiet_file):
     """What watchers can watch."""
-    path = tmp_path / "watched"
-    path.write_text("text")
     with embeddable_loop() as other:
-        yield Place(pipe.reader, str(path), other)
+        yield Place(pipe.reader, quiet_file, other)
 
 
 # -- making ---------------------------------------------------------------------------

@@ -174,12 +174,10 @@ def held(reference):
 
 
 @pytest.fixture
-def place(pipe, tmp_path):
+def place(pipe, quiet_file):
     """What watchers can watch."""
-    path = tmp_path / "watched"
-    path.write_text("text")
     with embeddable_loop() as other:
-        yield Place(pipe.reader, str(path), other)
+        yield Place(pipe.reader, quiet_file, other)
 
 
 @pytest.fixture(params=KINDS)
