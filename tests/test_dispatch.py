@@ -680,6 +680,91 @@ def test_read_and_write_of_one_descriptor_are_one_event(
     assert seen == [(io, EV_READ | EV_WRITE)]
 
 
+# -- Loop.exception_handler -----------------------------------------------------------
+
+
+def fails(watcher: Any, revents: int) -> None:
+    raise ZeroDivisionError(revents)
+
+
+def test_exception_handler_is_called_in_place_of_the_hook(
+    loop: Loop, unraisable: "list[Any]"
+) -> None:
+    assert loop.exception_handler is None
+    seen: list[Any] = []
+    loop.exception_handler = lambda *args: seen.append(args)
+    loop.idle(fails).feed(EV_CUSTOM)
+    loop.call_soon_threadsafe(fails, None, 3)
+    loop.start(EVRUN_NOWAIT)
+    assert {(args[0], str(args[1]), args[2]) for args in seen} == {
+        (loop, str(EV_CUSTOM), fails),
+        (loop, "3", fails),
+    }
+    assert (len(seen), unraisable) == (2, [])
+    loop.exception_handler = None
+    loop.idle(fails).feed(EV_CUSTOM)
+    loop.start(EVRUN_NOWAIT)
+    assert (len(seen), len(unraisable)) == (2, 1)
+
+
+def test_exception_handler_is_not_called_for_what_is_fatal(loop: Loop) -> None:
+    loop.exception_handler = lambda *args: pytest.fail("called")
+    loop.idle(fatal(lambda watcher, revents: 1 / 0)).feed(EV_CUSTOM)
+    with pytest.raises(ZeroDivisionError):
+        loop.start(EVRUN_NOWAIT)
+
+
+def test_exception_that_the_handler_raises_is_reported_after_the_callbacks(
+    loop: Loop, unraisable: "list[Any]"
+) -> None:
+    def handler(loop: Loop, exception: Exception, callback: Any) -> None:
+        raise KeyError("handler")
+
+    loop.exception_handler = handler
+    loop.idle(fails).feed(EV_CUSTOM)
+    loop.start(EVRUN_NOWAIT)
+    assert [(args.exc_type, args.object) for args in unraisable] == [
+        (ZeroDivisionError, fails),
+        (KeyError, handler),
+    ]
+
+
+def test_exception_that_the_handler_passes_on_is_reported_once(
+    loop: Loop, unraisable: "list[Any]"
+) -> None:
+    def handler(loop: Loop, exception: Exception, callback: Any) -> None:
+        raise exception
+
+    loop.exception_handler = handler
+    loop.idle(fails).feed(EV_CUSTOM)
+    loop.start(EVRUN_NOWAIT)
+    assert [(args.exc_type, args.object) for args in unraisable] == [
+        (ZeroDivisionError, fails)
+    ]
+
+
+def test_interrupt_of_the_exception_handler_ends_the_run(
+    loop: Loop, unraisable: "list[Any]"
+) -> None:
+    def handler(loop: Loop, exception: Exception, callback: Any) -> None:
+        raise KeyboardInterrupt
+
+    loop.exception_handler = handler
+    rest = loop.idle(lambda watcher, revents: None)
+    loop.idle(fails, None, 1).feed(EV_CUSTOM)
+    rest.feed(EV_CUSTOM)
+    with pytest.raises(KeyboardInterrupt):
+        loop.start(EVRUN_NOWAIT)
+    assert (loop.pending, rest.pending, unraisable) == (1, True, [])
+
+
+@pytest.mark.parametrize("bad", [3, "handler", [], 0.0])
+def test_exception_handler_must_be_callable(loop: Loop, bad: Any) -> None:
+    with pytest.raises(TypeError, match=r"^Loop: exception_handler must be callable"):
+        loop.exception_handler = bad
+    assert loop.exception_handler is None
+
+
 # -- tracebacks, as the specification shows them -------------------------------------
 
 REPORTED = """\

@@ -501,7 +501,16 @@ def test_fatal_refuses_what_is_not_callable(bad):
 # -- the layout -----------------------------------------------------------------------
 
 # Each may import those after it; the others may be imported by all.
-ORDER = ["__init__", "loop", "_slow", "watchers", "_dispatch", "_interrupts", "_ffi"]
+ORDER = [
+    "aio",
+    "__init__",
+    "loop",
+    "_slow",
+    "watchers",
+    "_dispatch",
+    "_interrupts",
+    "_ffi",
+]
 BELOW = {"errors": [], "constants": ["_ffi"], "_version": [], "_naming": []}
 
 

@@ -119,6 +119,7 @@ VALUES: dict[str, Any] = {
     "io_interval": 0.001,
     "timeout_interval": 0.001,
     "slow_callback": 1.0,
+    "exception_handler": ignore,
     "scheduler": later,
     "reschedule": later,
     "rpid": 1,

@@ -157,7 +157,7 @@ def loop_init_never(case: Case, how: str) -> None:
     for use in uses(case, loop):
         if use.name == "default":
             assert use.do() is False
-        elif use.name == "slow_callback":
+        elif use.name in ("slow_callback", "exception_handler"):
             # The class has it as well: until it is set, it is that one's.
             with case.allows():
                 use.do()
@@ -267,6 +267,10 @@ def after_close_of_the_watcher(case: Case, kind: str) -> None:
     case.loop = None
 
 
+# What is the loop's own, and nothing to libev.
+KEPT = ("callback", "data", "slow_callback", "exception_handler")
+
+
 @row(default=[False, True])
 def after_close_of_the_loop(case: Case, default: bool) -> None:
     case.loop = loop = mood_event.default_loop() if default else Loop()
@@ -277,7 +281,7 @@ def after_close_of_the_loop(case: Case, default: bool) -> None:
         if use.how == "get":
             with case.allows(loop):
                 assert use.do() == values.get(use.name, getattr(loop, use.name))
-        elif use.name in ("callback", "data", "slow_callback", "close"):
+        elif use.name in (*KEPT, "close"):
             with case.allows():
                 use.do()
         else:
@@ -652,6 +656,7 @@ BAD: dict[str, list[Any]] = {
     "io_interval": ["1", None, 1j, []],
     "timeout_interval": ["1", None, 1j, []],
     "slow_callback": ["1", 1j, []],
+    "exception_handler": [3, "handler", [], 0.0],
 }
 
 
