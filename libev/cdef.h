@@ -193,7 +193,7 @@ extern "Python" void mood_on_error(int loop, int slot, int errnum);
 extern "Python" void mood_on_signal(int loop);
 extern "Python" void mood_on_spill(int loop);
 extern "Python" void mood_on_failed(int loop);
-extern "Python" int mood_on_wait(int loop);
+extern "Python" int mood_on_wait(int loop, double limit);
 extern "Python" double mood_on_reschedule(int loop, int slot, double now);
 
 #endif

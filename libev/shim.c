@@ -53,7 +53,7 @@ static void mood_on_error(int loop, int slot, int errnum);
 static void mood_on_signal(int loop);
 static void mood_on_spill(int loop);
 static void mood_on_failed(int loop);
-static int mood_on_wait(int loop);
+static int mood_on_wait(int loop, double limit);
 static double mood_on_reschedule(int loop, int slot, double now);
 
 /* -- the process -------------------------------------------------------------- */
@@ -430,6 +430,9 @@ static void deliver(struct mood_loop *l)
         l->count = 0;
     }
     l->delivered |= count;
+    /* An embedded loop's callbacks can give work to whoever has the outer one polled. */
+    if (running)
+        running->delivered |= count;
 }
 
 /* Deliver what has been collected so far, in the middle of collecting. */
@@ -679,11 +682,11 @@ static void on_release(struct ev_loop *ev) EV_NOEXCEPT
     /* Loop.callback may leave events pending for as long as it likes. */
     if (!ev_is_active(&l->hurry))
         return;
-    if (ev_pending_count(ev) && !l->has_callback)
+    if ((ev_pending_count(ev) && !l->has_callback) || (l->is_polling && l->ngathered))
         ev_async_send(ev, &l->hurry);
     else if (l->is_polling && l->delivered && !python_is_gone()) {
         l->delivered = 0;
-        if (mood_on_wait(l->id))
+        if (mood_on_wait(l->id, l->limit ? ev_timer_remaining(ev, l->limit) : -1.))
             ev_async_send(ev, &l->hurry);
     }
 }
@@ -1263,7 +1266,7 @@ static int mood_run(struct mood_loop *l, int flags, double limit, int wakeup,
     struct mood_loop *outer = running;
     struct mood_loop *outer_collecting = collecting;
     int outer_polling = l->is_polling;
-    ev_timer timer;
+    ev_timer timer, *outer_limit = l->limit;
     int result;
 
     REFUSE(l);
@@ -1299,6 +1302,7 @@ static int mood_run(struct mood_loop *l, int flags, double limit, int wakeup,
         running = l;
         collecting = NULL;
         l->is_polling = limit != 0.;
+        l->limit = limit > 0. ? &timer : NULL;
         l->delivered = 0;
         if (limit > 0.) {
             freshen(l);
@@ -1313,6 +1317,7 @@ static int mood_run(struct mood_loop *l, int flags, double limit, int wakeup,
         else if (limit < 0.)
             ev_unref(l->ev);
         l->is_polling = outer_polling;
+        l->limit = outer_limit;
         if (l->failure) {
             result = l->failure;
             l->failure = 0;

@@ -64,6 +64,7 @@ struct mood_loop {
     int *gathered;
     int ngathered;
     int is_polling; /* the innermost run is mood_poll's, or has a limit as that has */
+    ev_timer *limit; /* in that: when it is over, if it ever is */
     int delivered;  /* in that: callbacks were called, before it waits */
 
     /* The watchers of the slots. The arrays above have as much room. */

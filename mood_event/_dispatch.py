@@ -226,7 +226,7 @@ class Queue:
         failed: Schedulers to be stopped.
         embeds: the Embed watchers, of other loops, that were started on this one.
         has_work: asked before the loop waits for somebody who has it polled: is there
-            anything else to do now? None: nobody.
+            anything else to do now, or before so many seconds are over? None: nobody.
         calls: what other threads want called.
     """
 
@@ -270,7 +270,7 @@ class Queue:
         self.raising: BaseException | None = None
         self.failed: list[Any] = []
         self.embeds: list[Any] = []
-        self.has_work: Callable[[], bool] | None = None
+        self.has_work: Callable[[float], bool] | None = None
         self.calls: deque[Any] = _deque()  # pyright: ignore[reportOptionalCall]
         self.open = False
         self.id = next(_numbers)
@@ -742,10 +742,15 @@ def mood_on_failed(loop: int) -> None:
 
 
 @_extern(error=1, onerror=_interrupted)
-def mood_on_wait(loop: int) -> bool:
-    """Callbacks were called, and the loop is about to wait: is there other work?"""
+def mood_on_wait(loop: int, limit: float) -> bool:
+    """Callbacks were called, and the loop is about to wait: is there other work?
+
+    Args:
+        loop: its number.
+        limit: seconds that it waits at most; negative: for as long as it takes.
+    """
     has_work = _queues[loop]().has_work
-    return has_work is not None and has_work()
+    return has_work is not None and has_work(limit)
 
 
 @_extern(error=-1.0, onerror=_interrupted)
