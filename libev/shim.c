@@ -482,6 +482,18 @@ static void gather(struct mood_loop *l, int fd, int revents)
     }
 }
 
+/* Whoever has stopped a watcher that gathers may have closed its descriptor, and have
+ * another one by that number. */
+static void ungather(mood_watcher *w)
+{
+    struct mood_loop *l = w->loop;
+    int fd = ((struct mood_io *)w)->ev.fd;
+
+    for (int i = 0; i < l->ngathered; i++)
+        if (l->gathered[2 * i] == fd)
+            l->gathered[2 * i + 1] = 0;
+}
+
 /* The callback of every watcher. */
 static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
 {
@@ -1747,6 +1759,8 @@ static int mood_stop(void *p)
     l = w->loop;
     evw = watcher_ev(w);
     forgotten = forget(w);
+    if (w->gathers && l->running)
+        ungather(w);
     if (ev_is_active(evw)) {
         l->has_fewer = 1;
         rekeep(w);

@@ -16,6 +16,7 @@ from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from mood_event._ffi import ffi, lib
 from mood_event._naming import name_of
 from mood_event.constants import EVRUN_NOWAIT, EVRUN_ONCE
+from mood_event.errors import Error
 from mood_event.loop import Loop
 from mood_event.watchers import Embed, Watcher
 
@@ -150,6 +151,16 @@ def _handle_exception(loop: Loop, exc: Exception, callback: object) -> None:
     )
 
 
+class _Asyncio:
+    """What the selectors of a Loop have there as `Queue.has_work`."""
+
+    def __init__(self) -> None:
+        self.selectors = 0
+
+    def __call__(self, limit: float) -> bool:
+        return _has_work(limit)
+
+
 class Selector(selectors.BaseSelector):
     """A `selectors.BaseSelector` that waits with a libev Loop.
 
@@ -190,7 +201,11 @@ class Selector(selectors.BaseSelector):
         # Kept when they are stopped: to make one takes longer than to start it.
         self._ios: dict[int, Io] = {}
         self._map: Any = _Keys(self, self._keys)
-        self._queue.has_work = _has_work
+        # More than one may wait with a Loop, one after the other.
+        if self._queue.has_work is None:
+            self._queue.has_work = _Asyncio()
+        self._asyncio: Any = self._queue.has_work
+        self._asyncio.selectors += 1
         if loop.exception_handler is None:
             loop.exception_handler = _handle_exception
 
@@ -257,7 +272,12 @@ class Selector(selectors.BaseSelector):
             key = self._keys.pop(self._find(fileobj))
         except KeyError:
             raise _not_registered(fileobj) from None
-        self._ios[key.fd].stop()
+        try:
+            self._ios[key.fd].stop()
+        except Error:
+            # A Loop that was given may be closed first.
+            if self._queue.open:
+                raise
         return key
 
     def modify(
@@ -355,18 +375,27 @@ class Selector(selectors.BaseSelector):
 
         libev: ev_io_stop, ev_loop_destroy
         """
-        if self._is_own:
-            self.loop.close()
-        else:
-            for io in self._ios.values():
-                io._halt()
-            if self.loop.exception_handler is _handle_exception:
-                self.loop.exception_handler = None
-            self._queue.has_work = None
+        if self._map is None:
+            return
+        try:
+            if self._is_own:
+                self.loop.close()
+        finally:
+            if not (self._is_own and self._queue.open):
+                self._forget_all()
+
+    def _forget_all(self) -> None:
+        for io in self._ios.values():
+            io._halt()
         self._keys.clear()
         self._ios.clear()
         self._map = None
         self._waiting = _Closed()
+        self._asyncio.selectors -= 1
+        if not self._asyncio.selectors:
+            self._queue.has_work = None
+            if self.loop.exception_handler is _handle_exception:
+                self.loop.exception_handler = None
 
     def get_map(self) -> Mapping[Any, SelectorKey]:
         """The keys by file object, or descriptor; None: the selector is closed."""
@@ -436,11 +465,12 @@ class EventLoop(asyncio.SelectorEventLoop):
             # It says so.
             super().run_forever()
         ev_loop = self.ev_loop
+        was_awake = ev_loop._is_awake()
         ev_loop._stay_awake()
         try:
             super().run_forever()
         finally:
-            ev_loop._leave_awake()
+            ev_loop._leave_awake(was_awake)
 
     def remove_signal_handler(self, sig: int) -> bool:
         """Remove the handler of a signal: asyncio's own method.
@@ -458,7 +488,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         removed = super().remove_signal_handler(sig)
         if self.is_running():
             # With its last one asyncio has removed the wakeup descriptor.
-            self.ev_loop._stay_awake()
+            self.ev_loop._stay_awake(again=True)
         return removed
 
 

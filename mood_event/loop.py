@@ -910,11 +910,18 @@ class Loop:
 
     # -- signals
 
-    def _install_wakeup(self) -> tuple[int, int]:
+    def _is_awake(self) -> bool:
+        """Whether the loop is running, with the wakeup descriptor installed for it."""
+        return self._wakeup_installed and bool(self._c.running)
+
+    def _install_wakeup(self, again: bool = False) -> tuple[int, int]:
         """Be woken by signals that Python handles, in its main thread.
 
         A byte in the pipe makes libev call mood_on_signal, where Python handles
         what has come.
+
+        Args:
+            again: do it in a run that it was done for already.
 
         Returns:
             The pipe's end for the loop to watch, and the wakeup descriptor that was
@@ -924,7 +931,7 @@ class Loop:
             return -1, -1
         import signal
 
-        if self._wakeup_installed and self._c.running:
+        if not again and self._is_awake():
             return -1, -1
         if self._wakeup is None:
             self._previous_wakeup: list[int] = []
@@ -966,20 +973,30 @@ class Loop:
         self._wakeup_installed = False
         self._direct = self._direct_asleep
 
-    def _stay_awake(self) -> None:
+    def _stay_awake(self, again: bool = False) -> None:
         """Have `_install_wakeup` last from one run to the next, for aio.py.
 
         What installs another descriptor meanwhile has to see to it itself that the
         loop wakes, and to call this again when it has removed its own.
+
+        Args:
+            again: this is what it does.
         """
-        wakeup, previous = self._install_wakeup()
+        wakeup, previous = self._install_wakeup(again)
         if wakeup >= 0:
             lib.mood_wakeup(self._c, wakeup, previous)
             handle_signals()
         self._direct = self._direct_awake
 
-    def _leave_awake(self) -> None:
-        """Undo `_stay_awake`."""
+    def _leave_awake(self, was_awake: bool) -> None:
+        """Undo `_stay_awake`.
+
+        Args:
+            was_awake: what `_is_awake` was before: it is the run's further out then.
+        """
+        if was_awake:
+            self._direct = _NEVER
+            return
         if self._wakeup_installed:
             self._remove_wakeup(0)
         self._direct = self._direct_asleep
