@@ -202,10 +202,11 @@ class Selector(selectors.BaseSelector):
         self._ios: dict[int, Io] = {}
         self._map: Any = _Keys(self, self._keys)
         # More than one may wait with a Loop, one after the other.
-        if self._queue.has_work is None:
-            self._queue.has_work = _Asyncio()
-        self._asyncio: Any = self._queue.has_work
-        self._asyncio.selectors += 1
+        shared: Any = self._queue.has_work
+        if shared is None:
+            shared = self._queue.has_work = _Asyncio()
+        shared.selectors += 1
+        self._asyncio = shared
         if loop.exception_handler is None:
             loop.exception_handler = _handle_exception
 
@@ -449,6 +450,11 @@ class EventLoop(asyncio.SelectorEventLoop):
         self.ev_loop = selector.loop
         super().__init__(selector)
 
+    def __del__(self) -> None:
+        # asyncio's takes it for granted that its __init__ was called.
+        if "ev_loop" in self.__dict__:
+            super().__del__()
+
     def run_forever(self) -> None:
         """Run until `stop` is called: asyncio's own method.
 
@@ -461,7 +467,11 @@ class EventLoop(asyncio.SelectorEventLoop):
 
         libev: ev_run
         """
-        if self.is_closed() or self.is_running():
+        # In CPython 3.13.0 asyncio's own ends the run that it refuses another one in.
+        if self.is_running():
+            raise RuntimeError("This event loop is already running")
+        _refuse_nesting("EventLoop.run_forever")
+        if self.is_closed():
             # It says so.
             super().run_forever()
         ev_loop = self.ev_loop
@@ -490,6 +500,14 @@ class EventLoop(asyncio.SelectorEventLoop):
             # With its last one asyncio has removed the wakeup descriptor.
             self.ev_loop._stay_awake(again=True)
         return removed
+
+
+def _refuse_nesting(what: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(f"{what}: an asyncio loop runs in this thread already")
 
 
 def new_event_loop(loop: Loop | None = None) -> EventLoop:
@@ -523,6 +541,8 @@ def run(
         Error, OSError, MemoryError: as for `EventLoop`.
         BaseException: what leaves the coroutine, or a callback and was fatal.
     """
+    # Else the runner is told so when it winds up as well, and leaves an open loop.
+    _refuse_nesting("run")
     factory = functools.partial(new_event_loop, loop)
     runner = getattr(asyncio, "Runner", None)
     if runner is None:
@@ -537,12 +557,6 @@ def _run_before_3_11(
     debug: bool | None,
 ) -> T:
     """asyncio.run, which there takes no factory, in public words."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        raise RuntimeError("run: an asyncio loop runs in this thread already")
     if not asyncio.iscoroutine(main):
         raise ValueError(f"run: main must be a coroutine, got {main!r}")
     event_loop = factory()
