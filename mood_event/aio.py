@@ -168,8 +168,10 @@ class Selector(selectors.BaseSelector):
     `selectors`. While it waits the Loop delivers the events of its other watchers;
     `select` then returns, perhaps with nothing that is ready.
 
-    It has one Io watcher for each descriptor. A descriptor that is closed while it is
-    registered is reported as ready, once. A file on a disk is always ready.
+    It has one Io watcher for each descriptor. A file on a disk is always ready. A
+    descriptor that is closed while it is registered is reported as ready once, when
+    libev comes to know of it, which with epoll it may not: it is to be unregistered
+    before it is closed.
     """
 
     loop: Loop
@@ -664,6 +666,9 @@ async def event(watcher: Watcher) -> int:
     waiting task is cancelled. An active one stays active: it may have events that
     nobody waits for. The watcher's own callback is called as well, afterwards; see
     `ignore`. Any number of tasks may wait for the same watcher.
+
+    Meanwhile the watcher has another callback than its own, and must be given none: the
+    event would be that one's alone. If the watcher is stopped the tasks go on waiting.
 
     Args:
         watcher: of any type, on the running asyncio loop's libev Loop.
