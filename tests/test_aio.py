@@ -2549,3 +2549,32 @@ with default_loop() as loop:
 """,
         options=("-X", "dev", "-W", "error"),
     )
+
+
+# -- found by Python's own tests -----------------------------------------------------
+
+
+def test_of_many_that_are_ready_all_come_in_turn(make_pipe):
+    writers = {make_pipe().writer for _ in range(200)}
+    with aio.Selector() as selector:
+        for writer in writers:
+            selector.register(writer, selectors.EVENT_WRITE)
+        came = set()
+        # libev takes more from the kernel each time that there were more.
+        for _ in range(4):
+            ready = [key.fd for key, _ in selector.select(0)]
+            assert len(ready) == len(set(ready)) >= 64
+            came.update(ready)
+        assert came == writers
+
+
+def test_a_file_on_a_disk_is_always_ready(tmp_path):
+    both = selectors.EVENT_READ | selectors.EVENT_WRITE
+    with (tmp_path / "file").open("w+") as file, aio.Selector() as selector:
+        key = selector.register(file, both)
+        assert selector.select() == [(key, both)]
+        assert selector.select(0) == [(key, both)]
+        selector.unregister(file)
+        assert selector.select(0) == []
+        with pytest.raises(KeyError):
+            selector.get_key(file)
