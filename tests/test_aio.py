@@ -2566,15 +2566,3 @@ def test_of_many_that_are_ready_all_come_in_turn(make_pipe):
             assert len(ready) == len(set(ready)) >= 64
             came.update(ready)
         assert came == writers
-
-
-def test_a_file_on_a_disk_is_always_ready(tmp_path):
-    both = selectors.EVENT_READ | selectors.EVENT_WRITE
-    with (tmp_path / "file").open("w+") as file, aio.Selector() as selector:
-        key = selector.register(file, both)
-        assert selector.select() == [(key, both)]
-        assert selector.select(0) == [(key, both)]
-        selector.unregister(file)
-        assert selector.select(0) == []
-        with pytest.raises(KeyError):
-            selector.get_key(file)
