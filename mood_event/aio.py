@@ -269,6 +269,7 @@ class Selector(selectors.BaseSelector):
         Raises:
             KeyError: it is not registered.
             ValueError: it has no descriptor, and is not registered.
+            Error: this is a Scheduler's callable, where it stays registered.
 
         libev: ev_io_stop
         """
@@ -281,6 +282,7 @@ class Selector(selectors.BaseSelector):
         except Error:
             # A Loop that was given may be closed first.
             if self._queue.open:
+                self._keys[key.fd] = key
                 raise
         return key
 

@@ -576,6 +576,33 @@ def test_select_raises_what_is_fatal(loop, pipe):
             assert selector.select() == [(key, EVENT_WRITE)]
 
 
+def test_select_waits_although_a_prepare_was_called(selector):
+    called = []
+    prepare = selector.loop.prepare(lambda w, r: called.append(r))
+    prepare.start()
+    start = time.monotonic()
+    # Without asyncio there is nobody to ask for work.
+    assert selector.select(0.02) == []
+    assert time.monotonic() - start >= 0.02
+    assert called == [EV_PREPARE]
+
+
+def test_a_schedulers_callable_cannot_unregister(selector, pipe):
+    def scheduler(watcher, now):
+        with pytest.raises(Error) as caught:
+            selector.unregister(pipe.writer)
+        refused.append(caught.value)
+        return now + LONG
+
+    refused = []
+    key = selector.register(pipe.writer, EVENT_WRITE)
+    selector.loop.scheduler(scheduler).start()
+    assert refused
+    assert selector.select() == [(key, EVENT_WRITE)]
+    assert selector.unregister(pipe.writer) is key
+    assert selector.select(0) == []
+
+
 def test_select_reports_an_exception_as_start_does(selector, unraisable):
     assert selector.loop.exception_handler is not None
     timer = selector.loop.timer(0.0, 0.0, lambda w, r: 1 / 0)
