@@ -38,6 +38,8 @@ struct mood_loop {
     int *events;
     int *retired;
     int *gathered;
+    int direct;
+    int embedders;
     int has_callback;
     int broken;
     int running;
@@ -49,7 +51,10 @@ int mood_loop_open(mood_loop *, int id, unsigned int flags);
 int mood_loop_destroy(mood_loop *);
 int mood_refusal(mood_loop *);
 int mood_run(mood_loop *, int flags, double limit, int wakeup, int previous);
-int64_t mood_poll(mood_loop *, double timeout);
+int mood_run_directly(mood_loop *, int flags);
+int64_t mood_look(mood_loop *);
+int64_t mood_wait(mood_loop *);
+int64_t mood_wait_for(mood_loop *, double timeout);
 int64_t mood_gathered(mood_loop *);
 int mood_invoke(mood_loop *);
 void mood_break(mood_loop *, int how);
@@ -94,6 +99,7 @@ int mood_retirable(void *watcher);
 
 int mood_io_gather(struct mood_io *);
 int mood_io_modify(struct mood_io *, int events);
+int mood_io_watch(struct mood_io *, int slot, int events);
 int mood_timer_again(struct mood_timer *);
 int mood_timer_reset(struct mood_timer *, int slot);
 double mood_timer_remaining(struct mood_timer *);
@@ -135,6 +141,7 @@ int mood_debug(void);
 #define MOOD_UNHELD ...
 #define MOOD_NO_MEMORY ...
 #define MOOD_STRANGE ...
+#define MOOD_INDIRECT ...
 #define MOOD_BROKEN ...
 
 #define MOOD_MANY ...

@@ -1282,8 +1282,6 @@ static int mood_run(struct mood_loop *l, int flags, double limit, int wakeup,
     int result;
 
     REFUSE(l);
-    if (l->broken && !l->running && !l->invoking)
-        return MOOD_BROKEN;
     REFUSE_GROWTH;
     /* Here and not in Python, where an interrupt can come between any two steps. */
     pthread_mutex_lock(&l->lock);
@@ -1355,13 +1353,47 @@ static int64_t mood_gathered(struct mood_loop *l)
     return l->ngathered ? MOOD_MANY + l->ngathered : 0;
 }
 
-/* One iteration, which waits for `timeout` seconds at most; negative: for as long as
- * it takes. Returns what mood_gathered does. */
-static int64_t mood_poll(struct mood_loop *l, double timeout)
+/* Can it be run without anything that Python does before and afterwards? */
+static int is_direct(const struct mood_loop *l, int flags)
 {
-    int result = mood_run(l, timeout == 0. ? EVRUN_NOWAIT : EVRUN_ONCE, timeout, -1, -1);
+    return l->direct > !(flags & EVRUN_NOWAIT) && !l->embedders && !l->broken;
+}
 
-    return result < 0 ? result : mood_gathered(l);
+/* As mood_run. MOOD_INDIRECT: it was not run, as Python has something to do. */
+static int mood_run_directly(struct mood_loop *l, int flags)
+{
+    return is_direct(l, flags) ? mood_run(l, flags, 0., -1, -1) : MOOD_INDIRECT;
+}
+
+/* One iteration. Returns what mood_gathered does, or MOOD_INDIRECT; MOOD_BROKEN: it
+ * was run, and there is an exception to raise, or a Scheduler that has failed. */
+static int64_t poll_directly(struct mood_loop *l, int flags, double limit)
+{
+    int result = MOOD_INDIRECT;
+
+    if (is_direct(l, flags))
+        result = mood_run(l, flags, limit, -1, -1);
+    if (result < 0)
+        return result;
+    return l->broken || l->failed ? MOOD_BROKEN : mood_gathered(l);
+}
+
+/* Without waiting. These three have as few arguments as they can do with: a call
+ * from Python with one is the fastest. */
+static int64_t mood_look(struct mood_loop *l)
+{
+    return poll_directly(l, EVRUN_NOWAIT, 0.);
+}
+
+static int64_t mood_wait(struct mood_loop *l)
+{
+    return poll_directly(l, EVRUN_ONCE, -1.);
+}
+
+/* For so many seconds, more than 0., at most. */
+static int64_t mood_wait_for(struct mood_loop *l, double timeout)
+{
+    return poll_directly(l, EVRUN_ONCE, timeout);
 }
 
 static int mood_elsewhere(struct mood_loop *l)
@@ -1746,6 +1778,23 @@ static int mood_start(void *p, int slot)
     if (!w->keepalive)
         unkeep(w);
     return 0;
+}
+
+/* set and start of one that gathers, at once. */
+static int mood_io_watch(struct mood_io *w, int slot, int events)
+{
+    ev_io before;
+    int error;
+
+    REFUSE_WATCHER(&w->head);
+    if (!w->head.gathers || ev_is_active(&w->ev))
+        return MOOD_STRANGE;
+    before = w->ev;
+    ev_io_set(&w->ev, w->ev.fd, events & (EV_READ | EV_WRITE));
+    error = mood_start(w, slot);
+    if (error)
+        w->ev = before;
+    return error;
 }
 
 static int mood_stop(void *p)

@@ -63,13 +63,17 @@ struct mood_loop {
     /* What was gathered in this run: fd, revents, fd, revents, ... */
     int *gathered;
     int ngathered;
-    int is_polling; /* the innermost run is mood_poll's, or has a limit as that has */
+    int is_polling; /* the innermost run is mood_wait's, or has a limit as that has */
     ev_timer *limit; /* in that: when it is over, if it ever is */
     int delivered;  /* in that: callbacks were called, before it waits */
 
     /* The watchers of the slots. The arrays above have as much room. */
     mood_watcher **held;
     int room;
+
+    int direct;    /* the runs that Python does nothing around: 1: those that do
+                    * not wait, 2: those that do as well */
+    int embedders; /* 0: surely, no Embed watcher of another loop is for this one */
 
     int collecting;   /* inside ev_invoke_pending */
     int has_callback; /* Loop.callback is set */
@@ -122,7 +126,8 @@ enum {
     MOOD_UNHELD = -5012,
     MOOD_NO_MEMORY = -5013,
     MOOD_STRANGE = -5014,
-    MOOD_BROKEN = -5015
+    MOOD_INDIRECT = -5015,
+    MOOD_BROKEN = -5016
 };
 
 /* What mood_gathered returns more than this by, is how many events there are. */

@@ -193,4 +193,4 @@ def install(loop_type: Any) -> None:
     _dispatch._deque = Calls
     loop_type._run = _timed(loop_type._run)
     # What would run past it.
-    loop_type._direct = loop_type._direct_asleep = loop_type._direct_awake = frozenset()
+    loop_type._direct_asleep = loop_type._direct_awake = 0

@@ -15,7 +15,6 @@ from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 
 from mood_event._ffi import ffi, lib
 from mood_event._naming import name_of
-from mood_event.constants import EVRUN_NOWAIT, EVRUN_ONCE
 from mood_event.errors import Error
 from mood_event.loop import Loop
 from mood_event.watchers import Embed, Watcher
@@ -41,7 +40,9 @@ __all__ = [
     "run",
 ]
 
-_poll = lib.mood_poll
+_look = lib.mood_look
+_wait = lib.mood_wait
+_wait_for = lib.mood_wait_for
 _unpack = ffi.unpack
 _MANY = lib.MOOD_MANY
 _EVENTS = EVENT_READ | EVENT_WRITE
@@ -90,10 +91,12 @@ class _Keys(Mapping["FileDescriptor", SelectorKey]):
 class _Closed:
     """The loop of a selector that is closed."""
 
-    _direct: frozenset[int] = frozenset()
-
-    def _poll(self, timeout: float) -> int:
+    def _settle_poll(self, result: int, timeout: float | None) -> int:
         raise RuntimeError("Selector is closed")
+
+
+# And its C loop, on which nothing can be run.
+_no_loop = ffi.new("mood_loop *")
 
 
 def _not_registered(fileobj: object) -> KeyError:
@@ -199,7 +202,7 @@ class Selector(selectors.BaseSelector):
         self.loop = loop = waiting
         self._waiting: Any = loop
         self._queue = loop._queue
-        self._c = loop._c
+        self._c: Any = loop._c
         self._keys: dict[int, SelectorKey] = {}
         # Kept when they are stopped: to make one takes longer than to start it.
         self._ios: dict[int, Io] = {}
@@ -247,11 +250,9 @@ class Selector(selectors.BaseSelector):
             error = lib.mood_io_gather(io._made())
             assert not error
             self._ios[fd] = io
-        else:
-            io.set(fd, events)
         key = keys[fd] = SelectorKey(fileobj, fd, events, data)
         try:
-            io.start()
+            io._watch(events)
         except BaseException:
             keys.pop(fd, None)
             raise
@@ -337,31 +338,25 @@ class Selector(selectors.BaseSelector):
         libev: ev_run
         """
         if timeout is None:
-            timeout = -1.0
-        elif timeout <= 0:
-            timeout = 0.0
-        loop, queue = self._waiting, self._queue
-        # Loop._poll, without the calls: asyncio comes here all the time.
-        if (
-            EVRUN_ONCE if timeout else EVRUN_NOWAIT
-        ) in loop._direct and not queue.embeds:
-            gathered = _poll(self._c, timeout)
-            if gathered < 0 or queue.kept is not None or queue.failed:
-                gathered = loop._settle_poll(timeout, gathered)
+            gathered = _wait(self._c)
+        elif timeout > 0:
+            gathered = _wait_for(self._c, timeout)
         else:
-            gathered = loop._poll(timeout)
-        ready: list[tuple[SelectorKey, int]] = []
+            gathered = _look(self._c)
         if not gathered:
-            return ready
-        key_of = self._keys.get
+            return []
+        if gathered < 0:
+            gathered = self._waiting._settle_poll(gathered, timeout)
         if gathered < _MANY:
-            key = key_of(gathered >> 2)
+            # The two bits below the descriptor are the revents.
+            key = self._keys.get(gathered >> 2)
             if key is not None:
-                # The two bits below the descriptor are the revents.
                 revents = gathered & key.events
                 if revents:
-                    ready.append((key, revents))
-            return ready
+                    return [(key, revents)]
+            return []
+        key_of = self._keys.get
+        ready: list[tuple[SelectorKey, int]] = []
         events = iter(_unpack(self._c.gathered, 2 * (gathered - _MANY)))
         for fd, revents in zip(events, events):
             # A callback may have unregistered it meanwhile.
@@ -396,7 +391,7 @@ class Selector(selectors.BaseSelector):
         self._keys.clear()
         self._ios.clear()
         self._map = None
-        self._waiting = _Closed()
+        self._waiting, self._c = _Closed(), _no_loop
         self._asyncio.selectors -= 1
         if not self._asyncio.selectors:
             self._queue.has_work = None
@@ -599,7 +594,7 @@ def _wind_up(event_loop: EventLoop) -> None:
 
 
 def install() -> None:
-    """Make asyncio's new event loops of this process `EventLoop`s, by a policy.
+    """Have asyncio make an `EventLoop` for each new event loop, by a policy.
 
     For programs that cannot be changed to use `run` or `new_event_loop`.
 

@@ -89,7 +89,9 @@ __all__ = [
 ]
 
 _run = lib.mood_run
-_BROKEN = lib.MOOD_BROKEN
+_run_directly = lib.mood_run_directly
+_INDIRECT = lib.MOOD_INDIRECT
+_ITERATIONS = frozenset((EVRUN_NOWAIT, EVRUN_ONCE))
 
 # What the factories call. A name of the module's is found faster than an attribute.
 _new = object.__new__
@@ -107,8 +109,6 @@ _embed_init = Embed.__init__
 _fork_init = Fork.__init__
 _cleanup_init = Cleanup.__init__
 _async_init = Async.__init__
-
-_NEVER: frozenset[int] = frozenset()
 
 _BACKENDS = {
     name.partition("_")[2].lower(): getattr(constants, name)
@@ -149,10 +149,10 @@ class Loop:
     _wakeup: tuple[int, int] | None = None
     _wakeup_installed = False
 
-    # The flags with which there is nothing to do around a run: none that may wait,
-    # but while the wakeup descriptor is kept installed. _slow.py empties them.
-    _direct_asleep = _direct = frozenset((EVRUN_NOWAIT,))
-    _direct_awake = frozenset((EVRUN_NOWAIT, EVRUN_ONCE))
+    # What there is nothing to do around, as libev/shim.h has it: no run that may
+    # wait, but while the wakeup descriptor is kept installed. _slow.py has others.
+    _direct_asleep = 1
+    _direct_awake = 2
 
     def __init__(
         self,
@@ -196,6 +196,7 @@ class Loop:
             timeout_interval = to_interval(what, "timeout_interval", timeout_interval)
         self._queue = Queue(self, flags)
         self._c = self._queue.c
+        self._c.direct = self._direct_asleep
         self._data = data
         self.debug = debug
         """Whether every exception that leaves a callback is fatal. From pyev."""
@@ -262,10 +263,11 @@ class Loop:
         libev: ev_run
         """
         queue = self._queue
-        result = _BROKEN
-        if flags.__class__ is int and flags in self._direct and not queue.embeds:
-            # What _run does around it is not needed, and takes longer than it.
-            result = _run(self._c, flags, 0.0, -1, -1)
+        result = _INDIRECT
+        if flags.__class__ is int and flags in _ITERATIONS:
+            # What _run does around it is mostly not needed, and takes longer than it.
+            result = _run_directly(self._c, flags)
+        if result != _INDIRECT:
             if result >= 0 and queue.kept is None and not queue.failed:
                 return bool(result)
         if result != _BROKEN:
@@ -334,33 +336,34 @@ class Loop:
         if self._queue.failed:
             # The run was broken before it came to that.
             self._queue.settle_failed()
-        if result < 0:
+        if result < 0 and result != lib.MOOD_BROKEN:
             raise refused(what, result)
         return result
 
-    def _poll(self, timeout: float) -> int:
-        """Run one iteration, for aio.py, where this is done at once if it can be.
+    def _settle_poll(self, result: int, timeout: float | None) -> int:
+        """What is left to do after one of the shim's polls returned `result`.
 
         Args:
-            timeout: seconds to wait at most; negative: for as long as it takes.
+            result: below 0.
+            timeout: what aio.py's select has.
 
         Returns:
-            What the watchers that gather have: see libev/shim.c, mood_gathered.
+            What was gathered: see libev/shim.c, mood_gathered.
 
         Raises:
             What `start` does.
         """
-        self._run("Loop.start", EVRUN_ONCE if timeout else EVRUN_NOWAIT, timeout)
+        if result == _INDIRECT:
+            if timeout is None:
+                self._run("Loop.start", EVRUN_ONCE, -1.0)
+            elif timeout > 0:
+                self._run("Loop.start", EVRUN_ONCE, timeout)
+            else:
+                self._run("Loop.start", EVRUN_NOWAIT)
+        else:
+            self._settle_run("Loop.start", result)
         self._queue.raise_kept()
         return lib.mood_gathered(self._c)  # type: ignore[no-any-return]
-
-    def _settle_poll(self, timeout: float, result: int) -> int:
-        """What is left to do after a mood_poll that returned `result`."""
-        if result == _BROKEN:
-            return self._poll(timeout)
-        self._settle_run("Loop.start", result)
-        self._queue.raise_kept()
-        return result
 
     def _check_thread(self, what: str) -> None:
         """Raise Error if another thread than this one runs the loop."""
@@ -940,7 +943,7 @@ class Loop:
         known = self._previous_wakeup
         # Before it is: an interrupt can come between any two steps.
         self._wakeup_installed = True
-        self._direct = _NEVER
+        self._c.direct = 0
         if not known:
             # In one step. An interrupt can take what the call below returns, and
             # this is used instead.
@@ -971,7 +974,7 @@ class Loop:
                 # A callback has installed its own, for good.
                 signal.set_wakeup_fd(current, warn_on_full_buffer=False)
         self._wakeup_installed = False
-        self._direct = self._direct_asleep
+        self._c.direct = self._direct_asleep
 
     def _stay_awake(self, again: bool = False) -> None:
         """Have `_install_wakeup` last from one run to the next, for aio.py.
@@ -986,7 +989,7 @@ class Loop:
         if wakeup >= 0:
             lib.mood_wakeup(self._c, wakeup, previous)
             handle_signals()
-        self._direct = self._direct_awake
+        self._c.direct = self._direct_awake
 
     def _leave_awake(self, was_awake: bool) -> None:
         """Undo `_stay_awake`.
@@ -995,11 +998,11 @@ class Loop:
             was_awake: what `_is_awake` was before: it is the run's further out then.
         """
         if was_awake:
-            self._direct = _NEVER
+            self._c.direct = 0
             return
         if self._wakeup_installed:
             self._remove_wakeup(0)
-        self._direct = self._direct_asleep
+        self._c.direct = self._direct_asleep
 
     def _close_wakeup(self) -> None:
         if self._wakeup is not None:

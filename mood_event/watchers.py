@@ -95,6 +95,7 @@ _UNMADE = lib.MOOD_UNMADE
 _UNHELD = lib.MOOD_UNHELD
 _io_set = lib.mood_io_set
 _io_modify = lib.mood_io_modify
+_io_watch = lib.mood_io_watch
 _timer_make = lib.mood_timer_make
 _timer_again = lib.mood_timer_again
 _async_send = lib.mood_async_send
@@ -826,6 +827,15 @@ class Io(Watcher, kind="io"):
             check_open("Io.set", number)
             self._check_set(error)
         self._fd = number
+        self._events = events
+
+    def _watch(self, events: int) -> None:
+        """Start to watch for these events, for aio.py. Called while it is inactive."""
+        slot = self._slot or self._queue.take(self)
+        error = _io_watch(self._ptr, slot, events)
+        if error:
+            self._release_if_idle()
+            raise self._refused("start", error)
         self._events = events
 
     def _modify(self, events: int) -> None:
@@ -1805,9 +1815,11 @@ class Embed(Watcher, kind="embed"):
             self._check_other("Embed.start", self._other, self._loop)
             self._other._check_thread("Embed.start")
         super().start()
-        embeds = self._other._queue.embeds
-        if self not in embeds:
-            embeds.append(self)
+        queue = self._other._queue
+        if self not in queue.embeds:
+            # In this order, and so below: C may count too many, and not too few.
+            queue.c.embedders = len(queue.embeds) + 1
+            queue.embeds.append(self)
 
     def stop(self) -> None:
         """Stop the watcher, active or not, and clear its pending event.
@@ -1826,9 +1838,10 @@ class Embed(Watcher, kind="embed"):
 
     def _leave(self) -> None:
         """Do not be found by the embedded loop any more, once inactive."""
-        embeds = self._other._queue.embeds
-        if self in embeds and not self.active:
-            embeds.remove(self)
+        queue = self._other._queue
+        if self in queue.embeds and not self.active:
+            queue.embeds.remove(self)
+            queue.c.embedders = len(queue.embeds)
 
     def sweep(self) -> None:
         """Run the embedded loop once, without waiting.
