@@ -34,7 +34,7 @@ HERE = Path(__file__).resolve().parent
 BUILT = ROOT / ".cache" / "bench"
 # A process that says nothing for so long has hung.
 PATIENCE = 120.0
-WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6")
+WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6", "asyncio")
 
 
 def say(words: str) -> None:
@@ -137,6 +137,7 @@ class Running:
         self.contender, self.job = contender, job
         self.process = subprocess.Popen(
             contender.arguments(job.workload, {**job.params, **hidden}),
+            env={**os.environ, **job.environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

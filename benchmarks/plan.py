@@ -10,6 +10,10 @@ from results import C
 
 # Those whose growth with the number of watchers is of interest.
 GROWING = (C, "mood_event", "mood_event_1", "gevent_cython", "gevent_cffi")
+# asyncio reads into 256 KiB. Whether glibc asks the system for them each time depends
+# on what happens to lie where in memory, and is most of a round trip if it does.
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_TOP_PAD_": "16777216"}
+ASYNCIO = ("mood_event", "uvloop", "asyncio")
 QUICK = (C, "mood_event", "mood_event_1", "floor", "floor_batch")
 
 
@@ -19,6 +23,11 @@ class Job(NamedTuple):
     workload: str
     params: "dict[str, Any]"
     libraries: "tuple[str, ...]" = ()
+
+    @property
+    def environment(self) -> "dict[str, str]":
+        """The environment variables that its processes need."""
+        return KEEP_MEMORY if self.workload == "asyncio" else {}
 
     def concerns(self, library: str) -> bool:
         return not self.libraries or library in self.libraries
@@ -47,6 +56,24 @@ def core() -> "list[Job]":
     ]
 
 
+def on_asyncio() -> "list[Job]":
+    """asyncio on its own selector, on this package's, and on uvloop."""
+    return [
+        Job("asyncio", {"what": what, "n": n}, ASYNCIO)
+        for what, *numbers in (
+            ("echo", 1, 100),
+            ("streams", 1, 100),
+            ("call_soon", 1, 100),
+            ("call_later", 1, 100),
+            ("sleep", 1000),
+            ("yield", 1, 100),
+            ("add_reader", 1, 100),
+            ("add_writer", 1, 100),
+        )
+        for n in numbers
+    ]
+
+
 def quick() -> "list[Job]":
     """As much as fits in two minutes."""
     return [job._replace(libraries=QUICK) for job in core()]
@@ -70,5 +97,6 @@ def full() -> "list[Job]":
         Job("W5", {}),
         Job("W6", {"what": "import"}),
         Job("W6", {"what": "loop"}),
+        *on_asyncio(),
     ]
     return jobs

@@ -16,7 +16,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.ticker import ScalarFormatter
 from results import C, Measurement, Results, ratio
-from targets import OURS, parse_case
+from targets import OURS, asyncio_cases, parse_case
 
 # The same results give the same files.
 mpl.rcParams["svg.hashsalt"] = "mood_event"
@@ -46,6 +46,13 @@ LINES = (
     Line("gevent_cffi", "PyPy", "gevent (cffi), PyPy", "#c9b37e", "--"),
     Line("uvloop", "CPython 3.13", "uvloop, 3.13", "#8a4fb0", ":"),
     Line("asyncio", "CPython 3.13", "asyncio, 3.13", "#b9a0cf", ":"),
+)
+
+# asyncio on these, next to asyncio on its own selector: that is 1.
+ON_ASYNCIO = (
+    *LINES[1:4],
+    Line("uvloop", "CPython 3.10", "uvloop, 3.10", "#b48ed0", ":"),
+    Line("uvloop", "CPython 3.13", "uvloop, 3.13", "#8a4fb0", ":"),
 )
 
 # A file for each row of bars: what costs as much as libev is 1.
@@ -82,6 +89,7 @@ def draw(results: Results, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for name, cases in BARS.items():
         _save(_bars(results, cases), directory / f"{name}.svg")
+    _save(_on_asyncio(results), directory / "asyncio.svg")
     _save(_curves(results), directory / "growth.svg")
 
 
@@ -105,19 +113,61 @@ def _bars(results: Results, cases: "Iterable[str]") -> Optional[Any]:
         1, len(rows), figsize=(4.6 * len(rows), 0.9 + 0.32 * lines), squeeze=False
     )
     for (case, ratios), axis in zip(rows, axes[0]):
-        labels = [line.label for line, _ in ratios]
-        values = [value for _, value in ratios]
-        bars = axis.barh(labels, values, color=[line.color for line, _ in ratios])
-        axis.bar_label(bars, labels=[f"{value:.3g}" for value in values], padding=3)
-        axis.set_title(case.replace("cpu", "CPU per request,"), fontsize=10)
-        axis.set_xlim(0, 1.15 * max(values))
-        axis.axvline(1, color=LINES[0].color, linewidth=0.8)
-        axis.invert_yaxis()
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
+        _draw_bars(axis, case.replace("cpu", "CPU per request,"), ratios)
     figure.supxlabel("times what libev takes in C; shorter is better", fontsize=9)
     figure.tight_layout()
     return figure
+
+
+def _draw_bars(axis: Any, title: str, ratios: "list[tuple[Line, float]]") -> None:
+    labels = [line.label for line, _ in ratios]
+    values = [value for _, value in ratios]
+    bars = axis.barh(labels, values, color=[line.color for line, _ in ratios])
+    axis.bar_label(bars, labels=[f"{value:.3g}" for value in values], padding=3)
+    axis.set_title(title, fontsize=10)
+    axis.set_xlim(0, 1.15 * max(1, *values))
+    axis.axvline(1, color=LINES[0].color, linewidth=0.8)
+    axis.invert_yaxis()
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _on_asyncio(results: Results) -> Optional[Any]:
+    rows = []
+    for case in asyncio_cases():
+        pairs = [
+            (line, ratio(_find(results, line, case), _stock(results, line, case)))
+            for line in ON_ASYNCIO
+        ]
+        ratios = [(line, value) for line, value in pairs if value is not None]
+        if ratios:
+            rows.append((case, ratios))
+    if not rows:
+        return None
+    lines = max(len(ratios) for _, ratios in rows)
+    columns = 3
+    height = -(-len(rows) // columns)
+    figure, axes = plt.subplots(
+        height,
+        columns,
+        figsize=(4.6 * columns, 0.5 + (0.6 + 0.24 * lines) * height),
+        squeeze=False,
+    )
+    for axis in axes.flat[len(rows) :]:
+        axis.set_axis_off()
+    for (case, ratios), axis in zip(rows, axes.flat):
+        _draw_bars(axis, case.partition(" ")[2], ratios)
+    figure.supxlabel(
+        "times what asyncio takes on its own selector, on the same interpreter; "
+        "shorter is better",
+        fontsize=9,
+    )
+    figure.tight_layout()
+    return figure
+
+
+def _stock(results: Results, line: Line, case: str) -> Optional[Measurement]:
+    return _find(results, line._replace(library="asyncio"), case)
 
 
 def _ratios(results: Results, case: str) -> "list[tuple[Line, float]]":

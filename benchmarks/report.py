@@ -21,6 +21,7 @@ PEERS = (
     ("mood.event", "mood_event_1", "CPython"),
     ("floor", "floor", ""),
     ("batch", "floor_batch", ""),
+    ("asyncio", "asyncio", ""),
 )
 
 

@@ -10,6 +10,7 @@ libev's own does.
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Optional
 
+import plan
 from results import C, Results, growth, ratio
 
 OURS = "mood_event"
@@ -54,6 +55,9 @@ PyPy         | gevent_cffi PyPy           | W6 import                          |
 PyPy         | gevent_cffi PyPy           | W6 Loop()                          | 1.0
 """
 
+# asyncio on ours, next to its own selector on the same interpreter, in every case.
+ASYNCIO_AT_MOST = 1 / 0.97
+
 LIMITS = """
 CPython 3.10 | W6 import | 10 ms
 CPython 3.13 | W6 import | 10 ms
@@ -94,6 +98,13 @@ def verdicts(results: Results) -> "list[Verdict]":
     """All of the targets."""
     return [
         *(_ratio_verdict(results, *line) for line in _lines(RATIOS)),
+        *(
+            _ratio_verdict(
+                results, interpreter, f"asyncio {interpreter}", what, ASYNCIO_AT_MOST
+            )
+            for interpreter in INTERPRETERS
+            for what in asyncio_cases()
+        ),
         *(_limit_verdict(results, *line) for line in _lines(LIMITS)),
         *(
             _growth_verdict(results, interpreter, *line)
@@ -122,8 +133,16 @@ def find(results: Results, library: str, interpreter: str, what: str) -> Any:
     return results.find(library, interpreter, workload, case, **params)
 
 
+def asyncio_cases() -> "list[str]":
+    """The cases of the workload asyncio, as they are written here."""
+    return [
+        f"{job.workload} {job.params['what']} n={job.params['n']}"
+        for job in plan.on_asyncio()
+    ]
+
+
 def _ratio_verdict(
-    results: Results, interpreter: str, peer: str, what: str, at_most: str
+    results: Results, interpreter: str, peer: str, what: str, at_most: Any
 ) -> Verdict:
     ours = find(results, OURS, interpreter, what)
     theirs = find(results, *peer.split(maxsplit=1), what)

@@ -10,6 +10,7 @@ What is timed is in one piece, without a clock read per event. It is repeated, l
 each time, until it lasts: that is the calibration, and a JIT's warm-up.
 """
 
+import asyncio
 import contextlib
 import gc
 import json
@@ -22,8 +23,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Callable, NamedTuple
+
+from libraries import CHUNK, Unsupported
 
 clock = time.perf_counter_ns
 
@@ -593,6 +596,268 @@ def _loop(library: Any, seconds: float) -> Samples:
     yield from sampled("Loop()", run, seconds, "us")
 
 
+# -- asyncio ---------------------------------------------------------------------------
+
+
+class Asked(asyncio.Protocol):
+    """The server's end of a connection: it sends back what it gets."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.write = transport.write
+
+    def data_received(self, data: bytes) -> None:
+        self.write(data)
+
+
+class Asking(asyncio.Protocol):
+    """The client's end: it asks again, until its share is done."""
+
+    def __init__(self, share: "list[int]", done: Any) -> None:
+        self.share, self.done = share, done
+
+    def connection_made(self, transport: Any) -> None:
+        self.write, self.close = transport.write, transport.close
+
+    def data_received(self, data: bytes) -> None:
+        self.share[0] -= 1
+        if self.share[0] > 0:
+            self.write(data)
+        elif not self.share[0]:
+            self.done.set_result(None)
+
+
+MESSAGE = b"x" * 64
+
+
+async def _echo_protocol(loop: Any, connections: int) -> "AsyncIterator[Any]":
+    """Round trips of a message: server and clients are on the same loop."""
+    server = await loop.create_server(Asked, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    clients = []
+    for _ in range(connections):
+        _, client = await loop.create_connection(
+            lambda: Asking([0], None), "127.0.0.1", port
+        )
+        clients.append(client)
+
+    async def run(count: int) -> None:
+        waiting = []
+        for client in clients:
+            client.share[0], client.done = count, loop.create_future()
+            waiting.append(client.done)
+            client.write(MESSAGE)
+        await asyncio.gather(*waiting)
+
+    yield run
+    for client in clients:
+        client.close()
+    server.close()
+
+
+async def _echo_streams(loop: Any, connections: int) -> "AsyncIterator[Any]":
+    """The same with streams, a task for each end."""
+
+    async def answer(reader: Any, writer: Any) -> None:
+        while True:
+            data = await reader.read(CHUNK)
+            if not data:
+                break
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    clients = [
+        await asyncio.open_connection("127.0.0.1", port) for _ in range(connections)
+    ]
+
+    async def ask(reader: Any, writer: Any, count: int) -> None:
+        for _ in range(count):
+            writer.write(MESSAGE)
+            await reader.readexactly(len(MESSAGE))
+
+    async def run(count: int) -> None:
+        await asyncio.gather(*(ask(*client, count) for client in clients))
+
+    yield run
+    for _, writer in clients:
+        writer.close()
+    server.close()
+
+
+async def _chains(loop: Any, n: int, again: Any) -> "AsyncIterator[Any]":
+    """n callbacks in each iteration, each of which has itself called again."""
+    left = 0
+    done: Any = None
+
+    def callback() -> None:
+        nonlocal left
+        left -= 1
+        if left >= n:
+            again(callback)
+        elif not left:
+            done.set_result(None)
+
+    async def run(count: int) -> None:
+        nonlocal left, done
+        left, done = count * n, loop.create_future()
+        for _ in range(n):
+            again(callback)
+        await done
+
+    yield run
+
+
+def _call_soon(loop: Any, n: int) -> "AsyncIterator[Any]":
+    return _chains(loop, n, loop.call_soon)
+
+
+def _call_later(loop: Any, n: int) -> "AsyncIterator[Any]":
+    call_later = loop.call_later
+    return _chains(loop, n, lambda callback: call_later(0.0, callback))
+
+
+async def _sleeps(loop: Any, n: int, delay: float) -> "AsyncIterator[Any]":
+    """n tasks that sleep again and again."""
+    sleep = asyncio.sleep
+
+    async def sleeper(count: int) -> None:
+        for _ in range(count):
+            await sleep(delay)
+
+    async def run(count: int) -> None:
+        await asyncio.gather(*(sleeper(count) for _ in range(n)))
+
+    yield run
+
+
+def _sleep(loop: Any, n: int) -> "AsyncIterator[Any]":
+    # Less than what n of them take, so that there is always one to wake.
+    return _sleeps(loop, n, 0.001)
+
+
+def _yield(loop: Any, n: int) -> "AsyncIterator[Any]":
+    return _sleeps(loop, n, 0.0)
+
+
+async def _add_reader(loop: Any, n: int) -> "AsyncIterator[Any]":
+    """n readable descriptors: each gets a reader, which is called and removed."""
+    with socketpairs(n) as (readers, writers):
+        for fd in writers:
+            os.write(fd, b"e")
+        left = 0
+        done: Any = None
+
+        def readable(fd: int) -> None:
+            nonlocal left
+            loop.remove_reader(fd)
+            left -= 1
+            if left >= n:
+                loop.add_reader(fd, readable, fd)
+            elif not left:
+                done.set_result(None)
+
+        async def run(count: int) -> None:
+            nonlocal left, done
+            left, done = count * n, loop.create_future()
+            for fd in readers:
+                loop.add_reader(fd, readable, fd)
+            await done
+
+        yield run
+
+
+async def _add_writer(loop: Any, n: int) -> "AsyncIterator[Any]":
+    """n descriptors with a reader that is not called: a writer comes and goes."""
+    with socketpairs(n) as (readers, _):
+        left = 0
+        done: Any = None
+
+        def writable(fd: int) -> None:
+            nonlocal left
+            loop.remove_writer(fd)
+            left -= 1
+            if left >= n:
+                loop.add_writer(fd, writable, fd)
+            elif not left:
+                done.set_result(None)
+
+        async def run(count: int) -> None:
+            nonlocal left, done
+            left, done = count * n, loop.create_future()
+            for fd in readers:
+                loop.add_writer(fd, writable, fd)
+            await done
+
+        for fd in readers:
+            loop.add_reader(fd, nothing)
+        yield run
+        for fd in readers:
+            loop.remove_reader(fd)
+
+
+ASYNCIO: "dict[str, Callable[..., AsyncIterator[Any]]]" = {
+    "echo": _echo_protocol,
+    "streams": _echo_streams,
+    "call_soon": _call_soon,
+    "call_later": _call_later,
+    "sleep": _sleep,
+    "yield": _yield,
+    "add_reader": _add_reader,
+    "add_writer": _add_writer,
+}
+
+
+# Seconds of the CPU. There is more of asyncio than of a library in C: PyPy's JIT takes
+# as long until it has compiled what is timed.
+WARMUP = 3.0 if sys.implementation.name == "pypy" else 0.1
+
+
+def on_asyncio(
+    library: Any,
+    what: str,
+    n: int = 1,
+    seconds: float = 0.1,
+    warmup: float = WARMUP,
+) -> Samples:
+    """What asyncio does on a loop of the library, n of it at a time."""
+    new_event_loop = getattr(library, "new_event_loop", None)
+    if new_event_loop is None:
+        raise Unsupported("it has no loop for asyncio")
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+    steps = ASYNCIO[what](loop, n)
+    complete = loop.run_until_complete
+    work = complete(steps.__anext__())
+
+    async def timed(count: int) -> int:
+        # It never waits, and what else the machine does meanwhile is not its affair.
+        start = time.thread_time_ns()
+        await work(count)
+        return time.thread_time_ns() - start
+
+    def run(count: int) -> "tuple[int, int]":
+        return complete(timed(count)), count * n
+
+    try:
+        end = time.process_time() + warmup
+        while time.process_time() < end:
+            run(1 + 1000 // n)
+        # What was imported is not for the collections in between to go through: there
+        # is more of one library's than of another's. PyPy cannot.
+        getattr(gc, "freeze", gc.collect)()
+        yield from sampled(what, run, seconds, "us")
+    finally:
+        getattr(gc, "unfreeze", gc.collect)()
+        # What is left of it, and of the connections.
+        with contextlib.suppress(StopAsyncIteration):
+            complete(steps.__anext__())
+        complete(asyncio.sleep(0.01))
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
 WORKLOADS: "dict[str, Callable[..., Samples]]" = {
     "W1": dispatch,
     "W2": pipes,
@@ -600,4 +865,5 @@ WORKLOADS: "dict[str, Callable[..., Samples]]" = {
     "W4": echo,
     "W5": wake,
     "W6": begin,
+    "asyncio": on_asyncio,
 }

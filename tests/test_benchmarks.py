@@ -64,6 +64,52 @@ def test_workload_measures_its_cases(bench, monkeypatch, workload, params, cases
             assert all(case.value > 0 for case in sample)
 
 
+def test_every_case_of_asyncio_is_measured(bench):
+    cases = {job.params["what"] for job in bench.plan.on_asyncio()}
+    assert cases == set(bench.workloads.ASYNCIO)
+    assert {job.workload for job in bench.plan.on_asyncio()} == {"asyncio"}
+    assert all(job.environment for job in bench.plan.on_asyncio())
+    assert not any(job.environment for job in bench.plan.core())
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "echo",
+        "streams",
+        "call_soon",
+        "call_later",
+        "sleep",
+        "yield",
+        "add_reader",
+        "add_writer",
+    ],
+)
+def test_asyncio_is_measured_on_the_loop_of_the_library(bench, what, n):
+    made = []
+
+    def new_event_loop():
+        made.append(bench.mood_event.new_event_loop())
+        return made[-1]
+
+    library = SimpleNamespace(new_event_loop=new_event_loop)
+    samples = bench.workloads.on_asyncio(library, what, n, seconds=0.0, warmup=0.0)
+    with contextlib.closing(samples):
+        assert next(samples) == []
+        for _ in range(2):
+            [case] = next(samples)
+            assert (case.case, case.unit) == (what, "us")
+            assert case.value > 0
+    assert made[0].is_closed()
+
+
+def test_asyncio_needs_a_loop_for_it(bench):
+    samples = bench.workloads.on_asyncio(SimpleNamespace(), "echo")
+    with pytest.raises(bench.workloads.Unsupported, match="no loop for asyncio"):
+        next(samples)
+
+
 def test_memory_is_measured_once(bench):
     samples = list(bench.workloads.timers(bench.mood_event, n=20000, memory=True))
     assert [[case.case for case in sample] for sample in samples] == [[], ["memory"]]
@@ -197,6 +243,27 @@ def test_target_is_met_up_to_its_limit(bench, ours, met):
     results.add(measurement(bench, "mood_event_1", "CPython 3.10.13", [100.0]))
     results.add(measurement(bench, "mood_event", "CPython 3.10.13", [ours]))
     found = verdict(bench, results, "CPython 3.10", "mood_event_1 CPython 3.10")
+    assert found.reached == ours / 100
+    assert found.met is met
+
+
+@pytest.mark.parametrize(("ours", "met"), [(103.0, True), (104.0, False)])
+def test_asyncio_is_compared_with_its_own_selector(bench, ours, met):
+    results = bench.results.Results()
+    for library, interpreter, value in [
+        ("asyncio", "CPython 3.10.13", 10.0),
+        ("asyncio", "PyPy 7.3.11", 100.0),
+        ("mood_event", "PyPy 7.3.11", ours),
+        ("uvloop", "PyPy 7.3.11", 1.0),
+    ]:
+        params = {"what": "echo", "n": 1}
+        results.add(
+            bench.results.Measurement(
+                "asyncio", "echo", params, "us", library, interpreter, [value]
+            )
+        )
+    found = verdict(bench, results, "PyPy", "asyncio PyPy")
+    assert found.what == "asyncio echo n=1"
     assert found.reached == ours / 100
     assert found.met is met
 

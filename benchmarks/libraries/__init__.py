@@ -4,10 +4,11 @@ Imported by the adapters and by workloads.py, in the interpreter that is measure
 must not import any of the libraries: worker.py loads one adapter, and that one alone.
 
 An adapter is a module with three things in it: IMPORT, the statement that imports the
-library (for the import times), `version()`, and a `Loop`, whose methods come in two
-kinds. Those for one watcher return the library's own functions, bound, so that a
-callback that stops a watcher calls the library and no adapter. Those for many watchers
-are the loops that the clock is around, written as the library's users would write them.
+library (for the import times), `version()`, and a `Loop`; and `new_event_loop()`, if
+asyncio runs on the library. The Loop's methods come in two kinds. Those for one watcher
+return the library's own functions, bound, so that a callback that stops a watcher calls
+the library and no adapter. Those for many watchers are the loops that the clock is
+around, written as the library's users would write them.
 
 A callback is called with what the library passes, (watcher, revents) or nothing, so
 workloads give theirs defaults for both.

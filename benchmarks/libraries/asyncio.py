@@ -6,7 +6,8 @@ import platform
 from ._asyncio import adapt
 
 IMPORT = "import asyncio"
-Loop = adapt(asyncio.new_event_loop)
+new_event_loop = asyncio.new_event_loop
+Loop = adapt(new_event_loop)
 
 
 def version() -> str:

@@ -5,7 +5,8 @@ import uvloop
 from ._asyncio import adapt
 
 IMPORT = "import uvloop"
-Loop = adapt(uvloop.new_event_loop)
+new_event_loop = uvloop.new_event_loop
+Loop = adapt(new_event_loop)
 
 
 def version() -> str:
