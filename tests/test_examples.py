@@ -843,6 +843,54 @@ def test_cron_ends_by_a_signal(signum):
         assert program.end(signum) == 0
 
 
+# -- health ----------------------------------------------------------------------------
+
+
+def health(*command):
+    return Program("health.py", "--port", 0, "--every", 0.05, "--", *command)
+
+
+def told(server):
+    with socket.create_connection(server, LONG) as client:
+        line = read_all(client).decode()
+    checks, last = re.fullmatch(r"(\d+) checks, the last one: (.*)\n", line).groups()
+    return int(checks), last
+
+
+@pytest.mark.parametrize(
+    ("command", "how"),
+    [
+        (["true"], r"[\d:]+ well"),
+        (["sh", "-c", "exit 3"], r"[\d:]+ failed: 3"),
+        (["sh", "-c", "kill -9 $$"], r"[\d:]+ failed: -9"),
+        (["/nothing/there"], r"[\d:]+ cannot be run: No such file or directory"),
+    ],
+)
+def test_health_tells_how_checks_ended(command, how):
+    with health(*command) as program:
+        server = program.address()
+        checks = 0
+        while checks < 2:
+            checks, last = told(server)
+        assert re.fullmatch(how, last)
+        assert program.end() == 0
+        assert program.output.endswith("ended by SIGTERM\n")
+
+
+@pytest.mark.parametrize("signum", ENDINGS)
+def test_health_ends_with_a_check_that_is_going_on(tmp_path, signum):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with health("sh", "-c", f"exec sleep 1000 >{fifo}") as program:
+        server = program.address()
+        # Opened for writing: the check has begun.
+        with fifo.open("rb") as reader:
+            assert told(server) == (0, "not checked yet")
+            assert program.end(signum) == 0
+            assert program.output.endswith(f"ended by {signum.name}\n")
+            assert reader.read() == b""
+
+
 # -- workers ---------------------------------------------------------------------------
 
 
