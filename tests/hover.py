@@ -13,6 +13,7 @@ from typing import Any
 import jedi
 
 import mood_event
+from mood_event import aio
 
 TIMER = (
     "timer(after: float, repeat: float, callback: Callable[[Timer, int], object], "
@@ -33,12 +34,19 @@ def names() -> Iterator[tuple[str, Any]]:
             # The other name of async_ is none that a program can write.
             if attribute[0] != "_" and attribute != "async" and callable(member):
                 yield f"mood_event.{name}.{attribute}", member
+    for name in aio.__all__:
+        value = getattr(aio, name)
+        yield f"mood_event.aio.{name}", value
+        # Those that it has of asyncio and selectors are for these to document.
+        for attribute, member in vars(value).items():
+            if isinstance(value, type) and attribute[0] != "_" and callable(member):
+                yield f"mood_event.aio.{name}.{attribute}", member
 
 
 def hover(text: str) -> Any:
     """What there is to show for the last name of an expression."""
     script = jedi.Script(
-        f"import mood_event\n{text}", environment=jedi.InterpreterEnvironment()
+        f"import mood_event.aio\n{text}", environment=jedi.InterpreterEnvironment()
     )
     return script.help(2, len(text))[0]
 

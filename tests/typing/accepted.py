@@ -4,7 +4,9 @@ Read by mypy and pyright (`./dev lint`), and never run: what a program does is t
 elsewhere, and stubtest compares the signatures.
 """
 
+import asyncio
 import os
+import selectors
 import socket
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
@@ -32,6 +34,7 @@ from mood_event import (
     Stat,
     Timer,
     Watcher,
+    aio,
     default_loop,
     fatal,
 )
@@ -208,6 +211,12 @@ def attributes_of_a_loop(loop: Loop) -> None:
     assert_type(loop.callback, Optional[Callable[[Loop], object]])
     loop.callback = None
     loop.callback = lambda loop: loop.invoke()
+    assert_type(
+        loop.exception_handler,
+        Optional[Callable[[Loop, Exception, Callable[..., object]], object]],
+    )
+    loop.exception_handler = None
+    loop.exception_handler = lambda loop, error, callback: loop.stop()
     assert_type(loop.data, Any)
     assert_type(loop.debug, bool)
     loop.debug = True
@@ -293,3 +302,34 @@ def functions(loop: Loop) -> None:
         loop.close()
     except Error as error:
         assert_type(error.args, tuple[Any, ...])
+
+
+# -- asyncio --------------------------------------------------------------------------
+
+
+async def seven() -> int:
+    """A coroutine function."""
+    return 7
+
+
+async def in_asyncio(watcher: Watcher) -> None:
+    assert_type(aio.ev_loop(), Loop)
+    assert_type(aio.ev_loop(asyncio.get_running_loop()), Loop)
+    assert_type(await aio.event(watcher), int)
+    assert_type(await aio.event(aio.ev_loop().timer(0.0, 0.0, aio.ignore)), int)
+
+
+def asyncio_on_libev(loop: Loop, sock: socket.socket) -> None:
+    assert_type(aio.run(seven()), int)
+    assert_type(aio.run(seven(), debug=True, loop=loop), int)
+    assert_type(aio.new_event_loop(), aio.EventLoop)
+    assert_type(aio.new_event_loop(loop).ev_loop, Loop)
+    asyncio_loop: asyncio.AbstractEventLoop = aio.EventLoop()
+    assert_type(asyncio_loop.run_until_complete(seven()), int)
+    aio.install()
+
+    selector: selectors.BaseSelector = aio.Selector(loop)
+    assert_type(aio.Selector().loop, Loop)
+    assert_type(selector.register(sock, selectors.EVENT_READ), selectors.SelectorKey)
+    assert_type(selector.select(0), "list[tuple[selectors.SelectorKey, int]]")
+    asyncio.SelectorEventLoop(selector)

@@ -19,6 +19,7 @@ from mood_event import (
     Stat,
     Timer,
     Watcher,
+    aio,
     default_loop,
     fatal,
 )
@@ -171,3 +172,17 @@ def functions() -> None:
     ev.sleep("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ev.abi_version().major()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     ev.unknown()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+async def in_asyncio(loop: Loop, timer: Timer) -> None:
+    words: str = await aio.event(timer)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    timer.data = words
+    await aio.event(loop)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await aio.ev_loop()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    aio.ev_loop(loop)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    aio.run(aio.event)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    aio.run(aio.event(timer), False)  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
+    aio.new_event_loop(timer)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    aio.Selector().select("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    loop.exception_handler = of_one_argument  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    loop.exception_handler = 1  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
