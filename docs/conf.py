@@ -22,7 +22,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
 
 import mood_event
-from mood_event import Watcher, _dispatch, constants, loop, watchers
+from mood_event import Watcher, _dispatch, aio, constants, loop, watchers
 
 project = "mood_event"
 author = "the mood_event authors"
@@ -68,16 +68,18 @@ html_theme_options = {
 }
 
 # The package's modules leave these out at run time: they take long to import.
-for module in (_dispatch, loop, watchers):
+for module in (_dispatch, aio, loop, watchers):
     for source in (typing, types, collections.abc):
         for name in source.__all__:
             module.__dict__.setdefault(name, getattr(source, name))
 # A type variable says nothing to a reader.
 _of_fatal = inspect.unwrap(mood_event.fatal).__annotations__
 _of_fatal["callback"] = _of_fatal["return"] = "Callable"
+_of_run = aio.run.__annotations__
+_of_run.update(main="Coroutine", **{"return": "Any"})
 
 # Nor do overloads, which are for type checkers.
-for module in (_dispatch, loop, watchers):
+for module in (_dispatch, aio, loop, watchers):
     analyzer = ModuleAnalyzer.for_module(module.__name__)
     analyzer.analyze()
     analyzer.overloads.clear()

@@ -270,7 +270,6 @@ class Loop:
         if result != _INDIRECT:
             if result >= 0 and queue.kept is None and not queue.failed:
                 return bool(result)
-        if result != _BROKEN:
             active = self._settle_run("Loop.start", result) > 0
         else:
             flags = to_int("Loop.start", "flags", flags)

@@ -1,4 +1,4 @@
-"""The README's example runs, and the pages say nothing of tests that there are not."""
+"""The README's examples run, and the pages say nothing of tests that there are not."""
 
 import re
 from pathlib import Path
@@ -9,10 +9,20 @@ README = HERE.parent / "README.md"
 RELIABILITY = HERE.parent / "docs" / "reliability.md"
 
 
-def test_readme_example_runs(run_script: Any) -> None:
+def examples() -> "list[str]":
     text = README.read_text(encoding="utf-8")
-    [source] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert run_script(source).stdout == "b'hello'\n"
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_readme_examples_run(run_script: Any) -> None:
+    plain, asyncio = examples()
+    assert run_script(plain).stdout == "b'hello'\n"
+    said = "asyncio has waited for a timer of libev's\n"
+    assert run_script(asyncio).stdout == said
+
+
+def test_example_of_asyncio_is_five_lines() -> None:
+    assert len(list(filter(None, examples()[1].splitlines()))) == 5
 
 
 def test_every_promise_has_its_tests() -> None:

@@ -18,7 +18,7 @@ import pytest
 from documents import ROOT, blocks
 
 import mood_event
-from mood_event import Loop, Watcher, constants, loop, watchers
+from mood_event import Loop, Watcher, aio, constants, loop, watchers
 from mood_event._ffi import lib
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -34,6 +34,7 @@ FUNCTIONS = [
 _DIRECTIVE = re.compile(
     r"^\.\. (?:auto\w+|py:data):: (?:mood_event\.)?(\w+)\n((?:   :.*\n)*)", re.MULTILINE
 )
+_OF_AIO = re.compile(r"^\.\. auto(\w+):: mood_event\.aio\.(\w+)$", re.MULTILINE)
 _SECTION = re.compile(r"^(Args|Returns|Raises):\n((?:    .*\n?)+)", re.MULTILINE)
 _ENTRY = re.compile(r"^    (\*{0,2}\w+(?:, \w+)*):(?= )", re.MULTILINE)
 # What raises an exception for an argument, or hands on what C has refused.
@@ -46,7 +47,7 @@ _RAISES = re.compile(
 _OF_C = {getattr(lib, name): name for name in dir(lib) if name.startswith("mood_")}
 _IN_C = [
     name
-    for module in (loop, watchers)
+    for module in (aio, loop, watchers)
     for name, value in vars(module).items()
     if isinstance(value, Hashable) and value in _OF_C
 ]
@@ -118,6 +119,14 @@ def sources(member: Any) -> str:
     )
 
 
+AIO = [getattr(aio, name) for name in aio.__all__]
+AIO_MEMBERS = [
+    pytest.param(member, id=f"{cls.__name__}.{name}")
+    for cls in AIO
+    if isinstance(cls, type)
+    for name, member in vars(cls).items()
+    if name[0] != "_" and inspect.isfunction(member)
+]
 MEMBERS = [
     pytest.param(cls, name, member, id=f"{cls.__name__}.{name}")
     for cls in CLASSES
@@ -165,6 +174,15 @@ def check_libev(what: str, source: str, doc: str) -> None:
 def test_each_public_name_is_on_one_page() -> None:
     named = sorted(documented.name for documented in directives())
     assert named == sorted(mood_event.__all__)
+
+
+def test_each_public_name_of_aio_is_on_its_page() -> None:
+    text = (REFERENCE / "aio.md").read_text(encoding="utf-8")
+    named = _OF_AIO.findall(text)
+    assert sorted(name for _, name in named) == sorted(aio.__all__)
+    for directive, name in named:
+        is_class = isinstance(getattr(aio, name), type)
+        assert directive == ("class" if is_class else "function"), name
 
 
 def test_each_page_is_in_the_table_of_contents() -> None:
@@ -255,6 +273,19 @@ def test_docstring_of_a_class_says_it_all(cls: type) -> None:
 def test_docstring_of_a_function_says_it_all(name: str) -> None:
     function = getattr(mood_event, name)
     check_docstring(name, function, function.__doc__)
+
+
+@pytest.mark.parametrize("value", AIO, ids=lambda value: value.__name__)
+def test_docstring_of_aio_says_it_all(value: Any) -> None:
+    if isinstance(value, type):
+        assert (value.__doc__ or "").splitlines()[0].endswith(".")
+        value = vars(value)["__init__"]
+    check_docstring(value.__qualname__, value, value.__doc__)
+
+
+@pytest.mark.parametrize("member", AIO_MEMBERS)
+def test_docstring_of_a_member_of_aio_says_it_all(member: Any) -> None:
+    check_docstring(member.__qualname__, member, member.__doc__)
 
 
 def test_exception_has_a_docstring() -> None:
