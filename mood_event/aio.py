@@ -174,8 +174,8 @@ class Selector(selectors.BaseSelector):
     It has one Io watcher for each descriptor. A file on a disk is always ready. A
     descriptor that is closed while it is registered is reported as ready once, when
     libev comes to know of it, which with epoll it may not: it is to be unregistered
-    before it is closed. Of very many that are ready at once, some
-    come with the next `select`.
+    before it is closed. Of very many that are ready at once, some come with the next
+    `select`.
     """
 
     loop: Loop
