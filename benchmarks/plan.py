@@ -12,7 +12,11 @@ from results import C
 GROWING = (C, "mood_event", "mood_event_1", "gevent_cython", "gevent_cffi")
 # asyncio reads into 256 KiB. Whether glibc asks the system for them each time depends
 # on what happens to lie where in memory, and is most of a round trip if it does.
-KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_TOP_PAD_": "16777216"}
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_TOP_PAD_": "16777216",
+}
 ASYNCIO = ("mood_event", "uvloop", "asyncio")
 QUICK = (C, "mood_event", "mood_event_1", "floor", "floor_batch")
 
