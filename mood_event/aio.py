@@ -507,7 +507,8 @@ def _refuse_nesting(what: str) -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise RuntimeError(f"{what}: an asyncio loop runs in this thread already")
+    # asyncio's own words: programs and tests look for them.
+    raise RuntimeError(f"{what}: cannot run while another loop is running")
 
 
 def new_event_loop(loop: Loop | None = None) -> EventLoop:
