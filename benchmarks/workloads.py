@@ -741,58 +741,47 @@ def _yield(loop: Any, n: int) -> "AsyncIterator[Any]":
     return _sleeps(loop, n, 0.0)
 
 
+def _come_and_go(
+    loop: Any, fds: "list[int]", add: "Callable[..., Any]", remove: "Callable[..., Any]"
+) -> "Callable[[int], Any]":
+    """`run` of the two below: each of the descriptors is added, called and removed."""
+    n = len(fds)
+    left = 0
+    done: Any = None
+
+    def ready(fd: int) -> None:
+        nonlocal left
+        remove(fd)
+        left -= 1
+        if left >= n:
+            add(fd, ready, fd)
+        elif not left:
+            done.set_result(None)
+
+    async def run(count: int) -> None:
+        nonlocal left, done
+        left, done = count * n, loop.create_future()
+        for fd in fds:
+            add(fd, ready, fd)
+        await done
+
+    return run
+
+
 async def _add_reader(loop: Any, n: int) -> "AsyncIterator[Any]":
     """n readable descriptors: each gets a reader, which is called and removed."""
     with socketpairs(n) as (readers, writers):
         for fd in writers:
             os.write(fd, b"e")
-        left = 0
-        done: Any = None
-
-        def readable(fd: int) -> None:
-            nonlocal left
-            loop.remove_reader(fd)
-            left -= 1
-            if left >= n:
-                loop.add_reader(fd, readable, fd)
-            elif not left:
-                done.set_result(None)
-
-        async def run(count: int) -> None:
-            nonlocal left, done
-            left, done = count * n, loop.create_future()
-            for fd in readers:
-                loop.add_reader(fd, readable, fd)
-            await done
-
-        yield run
+        yield _come_and_go(loop, readers, loop.add_reader, loop.remove_reader)
 
 
 async def _add_writer(loop: Any, n: int) -> "AsyncIterator[Any]":
     """n descriptors with a reader that is not called: a writer comes and goes."""
     with socketpairs(n) as (readers, _):
-        left = 0
-        done: Any = None
-
-        def writable(fd: int) -> None:
-            nonlocal left
-            loop.remove_writer(fd)
-            left -= 1
-            if left >= n:
-                loop.add_writer(fd, writable, fd)
-            elif not left:
-                done.set_result(None)
-
-        async def run(count: int) -> None:
-            nonlocal left, done
-            left, done = count * n, loop.create_future()
-            for fd in readers:
-                loop.add_writer(fd, writable, fd)
-            await done
-
         for fd in readers:
             loop.add_reader(fd, nothing)
-        yield run
+        yield _come_and_go(loop, readers, loop.add_writer, loop.remove_writer)
         for fd in readers:
             loop.remove_reader(fd)
 
