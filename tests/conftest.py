@@ -6,6 +6,7 @@ Imported by pytest and by no test.
 import fcntl
 import gc
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -117,6 +118,20 @@ def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     reported: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", reported.append)
     return reported
+
+
+@pytest.fixture
+def handle() -> "Iterator[Callable[[int, Any], None]]":
+    """Set Python's handlers of signals, which are taken back afterwards."""
+    before: dict[int, Any] = {}
+
+    def handle(signum: int, handler: Any) -> None:
+        before.setdefault(signum, signal.getsignal(signum))
+        signal.signal(signum, handler)
+
+    yield handle
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 class Result(NamedTuple):

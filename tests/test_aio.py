@@ -155,20 +155,6 @@ def many_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.fixture
-def handled() -> Iterator[object]:
-    """Set handlers of signals, undone afterwards with the wakeup descriptor."""
-    before = {}
-
-    def handle(signum, handler):
-        before.setdefault(signum, signal.getsignal(signum))
-        signal.signal(signum, handler)
-
-    yield handle
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
-
-
 # -- the selector: registering ----------------------------------------------------
 
 
@@ -1690,7 +1676,7 @@ def kill_from_thread(in_thread) -> Iterator[object]:
     [aio.new_event_loop, lambda: asyncio.SelectorEventLoop(aio.Selector())],
     ids=["EventLoop", "Selector"],
 )
-def test_a_python_handler_runs_on_an_idle_loop(handled, kill_from_thread, make):
+def test_a_python_handler_runs_on_an_idle_loop(handle, kill_from_thread, make):
     event_loop = make()
     watchdog = watched(aio.ev_loop(event_loop))
     seen = []
@@ -1699,7 +1685,7 @@ def test_a_python_handler_runs_on_an_idle_loop(handled, kill_from_thread, make):
         seen.append(signum)
         event_loop.call_soon_threadsafe(event_loop.stop)
 
-    handled(signal.SIGUSR1, handler)
+    handle(signal.SIGUSR1, handler)
     event_loop.call_soon(event_loop.call_soon, kill_from_thread, signal.SIGUSR1)
     before = wakeup_fd()
     event_loop.run_forever()
@@ -1712,10 +1698,10 @@ def test_a_python_handler_runs_on_an_idle_loop(handled, kill_from_thread, make):
 @pytest.mark.parametrize("where", ["before", "meanwhile", "in a callback"])
 @pytest.mark.parametrize("removed", [False, True])
 def test_asyncios_signal_handlers(
-    event_loop, loop, handled, kill_from_thread, where, removed
+    event_loop, loop, handle, kill_from_thread, where, removed
 ):
-    handled(signal.SIGUSR1, signal.SIG_IGN)
-    handled(signal.SIGUSR2, lambda signum, frame: stop("Python's"))
+    handle(signal.SIGUSR1, signal.SIG_IGN)
+    handle(signal.SIGUSR2, lambda signum, frame: stop("Python's"))
     seen = []
 
     def stop(name):
@@ -1747,9 +1733,9 @@ def test_asyncios_signal_handlers(
 
 
 def test_handlers_that_were_added_before_run_again_and_again(
-    event_loop, handled, kill_from_thread
+    event_loop, handle, kill_from_thread
 ):
-    handled(signal.SIGUSR1, signal.SIG_IGN)
+    handle(signal.SIGUSR1, signal.SIG_IGN)
     seen = []
 
     def note():
@@ -1776,7 +1762,7 @@ def test_remove_signal_handler_refuses_what_asyncio_refuses(event_loop):
 
 
 def test_the_outer_run_is_woken_after_an_event_loop_ran_in_it(
-    loop, handled, kill_from_thread
+    loop, handle, kill_from_thread
 ):
     seen = []
 
@@ -1790,7 +1776,7 @@ def test_the_outer_run_is_woken_after_an_event_loop_ran_in_it(
         seen.append(signum)
         loop.stop()
 
-    handled(signal.SIGUSR1, handler)
+    handle(signal.SIGUSR1, handler)
     before = wakeup_fd()
     watchdog = watched(loop)
     loop.timer(0.0, 0.0, nest).start()
@@ -1800,9 +1786,9 @@ def test_the_outer_run_is_woken_after_an_event_loop_ran_in_it(
     watchdog.stop()
 
 
-def test_a_signal_watcher_beside_asyncios_handlers(event_loop, loop, events, handled):
-    handled(signal.SIGUSR1, signal.SIG_IGN)
-    handled(signal.SIGUSR2, signal.SIG_IGN)
+def test_a_signal_watcher_beside_asyncios_handlers(event_loop, loop, events, handle):
+    handle(signal.SIGUSR1, signal.SIG_IGN)
+    handle(signal.SIGUSR2, signal.SIG_IGN)
     seen, callback = events
     noted = []
     watcher = loop.signal(signal.SIGUSR2, callback)
@@ -1820,8 +1806,8 @@ def test_a_signal_watcher_beside_asyncios_handlers(event_loop, loop, events, han
     event_loop.remove_signal_handler(signal.SIGUSR1)
 
 
-def test_of_one_signal_the_last_to_come_is_told(event_loop, loop, events, handled):
-    handled(signal.SIGUSR1, signal.SIG_IGN)
+def test_of_one_signal_the_last_to_come_is_told(event_loop, loop, events, handle):
+    handle(signal.SIGUSR1, signal.SIG_IGN)
     seen, callback = events
     noted = []
     watcher = loop.signal(signal.SIGUSR1, callback)
@@ -2247,7 +2233,7 @@ def test_loops_in_threads(in_thread):
     assert sorted(results) == [(i, EV_TIMER) for i in range(7)]
 
 
-def test_an_event_loop_moves_from_thread_to_thread(event_loop, in_thread, handled):
+def test_an_event_loop_moves_from_thread_to_thread(event_loop, in_thread, handle):
     def once():
         results.append(event_loop.run_until_complete(in_time(asyncio.sleep(0.001, 1))))
 
@@ -2263,7 +2249,7 @@ def test_an_event_loop_moves_from_thread_to_thread(event_loop, in_thread, handle
 # -- adversaries ----------------------------------------------------------------------
 
 
-def test_wrongly_nested_runs_are_refused(event_loop, loop, handled, kill_from_thread):
+def test_wrongly_nested_runs_are_refused(event_loop, loop, handle, kill_from_thread):
     refused = []
 
     def nest(*args):
@@ -2282,7 +2268,7 @@ def test_wrongly_nested_runs_are_refused(event_loop, loop, handled, kill_from_th
     async def main():
         nest()
 
-    handled(signal.SIGUSR1, lambda *args: event_loop.call_soon_threadsafe(stop))
+    handle(signal.SIGUSR1, lambda *args: event_loop.call_soon_threadsafe(stop))
     stop = event_loop.stop
     other = aio.EventLoop(loop)
     event_loop.run_until_complete(main())

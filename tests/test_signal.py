@@ -48,20 +48,6 @@ def same_signals_afterwards():
     assert state() == before
 
 
-@pytest.fixture
-def handle():
-    """Set Python handlers, which are taken back afterwards."""
-    before = {}
-
-    def handle(signum, handler):
-        before.setdefault(signum, signal.getsignal(signum))
-        signal.signal(signum, handler)
-
-    yield handle
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
-
-
 def kill(signum):
     """Send a signal to this process."""
     os.kill(os.getpid(), signum)
