@@ -452,6 +452,11 @@ class Queue:
         self.c.broken = 1
         self.spill(self.position())
 
+    def mend(self) -> None:
+        """Before a run that is not nested: deliver, if there is nothing to raise."""
+        if self.c.broken and self.kept is None and not self.entered:
+            self.c.broken = 0
+
     def take_kept(self) -> BaseException | None:
         """The exception to raise, if there is one, which then is no longer kept."""
         exc = self.kept

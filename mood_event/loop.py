@@ -189,7 +189,7 @@ class Loop:
         if "_queue" in self.__dict__:
             raise Error(f"{what}: cannot init a loop again")
         flags = _to_flags(what, flags)
-        callback = _to_loop_callback(what, callback)
+        callback = _to_hook(what, "callback", callback)
         if io_interval != 0.0:
             io_interval = to_interval(what, "io_interval", io_interval)
         if timeout_interval != 0.0:
@@ -303,10 +303,9 @@ class Loop:
         queue = self._queue
         if not queue.open:
             raise refused(what, lib.MOOD_CLOSED)
-        if self._c.broken and not queue.entered:
-            if queue.kept is not None:
-                return 1
-            self._c.broken = 0
+        queue.mend()
+        if queue.kept is not None and not queue.entered:
+            return 1
         self._check_embedders(what)
         wakeup, previous = -1, -1
         running[queue.id] = queue
@@ -408,8 +407,7 @@ class Loop:
         libev: ev_invoke_pending
         """
         queue = self._queue
-        if self._c.broken and queue.kept is None and not queue.entered:
-            self._c.broken = 0
+        queue.mend()
         error = lib.mood_invoke(self._c)
         if error:
             raise refused("Loop.invoke", error)
@@ -752,7 +750,7 @@ class Loop:
 
     @callback.setter
     def callback(self, callback: Callable[[Self], object] | None) -> None:
-        self._callback = _to_loop_callback(type(self).__name__, callback)
+        self._callback = _to_hook(type(self).__name__, "callback", callback)
         self._c.has_callback = callback is not None
 
     @property
@@ -785,11 +783,7 @@ class Loop:
         self, handler: Callable[[Self, Exception, Callable[..., object]], object] | None
     ) -> None:
         what = type(self).__name__
-        if handler is not None and not callable(handler):
-            raise TypeError(
-                f"{what}: exception_handler must be callable or None, got {handler!r}"
-            )
-        self._exception_handler = handler
+        self._exception_handler = _to_hook(what, "exception_handler", handler)
 
     @property
     def io_interval(self) -> float:
@@ -1557,9 +1551,9 @@ def _to_flags(what: str, value: object) -> int:
     return flags
 
 
-def _to_loop_callback(what: str, value: Any) -> Any:
+def _to_hook(what: str, name: str, value: Any) -> Any:
     if value is not None and not callable(value):
-        raise TypeError(f"{what}: callback must be callable or None, got {value!r}")
+        raise TypeError(f"{what}: {name} must be callable or None, got {value!r}")
     return value
 
 
