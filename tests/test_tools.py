@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,22 @@ def test_tool_has_its_documentation_as_help(start, name):
     assert tool.wait() == 0
     assert f"usage: python -m mood_event {name} [-h]" in tool.output
     assert TOOLS[name].__doc__.strip() in tool.output
+
+
+SAY_THIS = [sys.executable, "-c", "from mood_event.tools import say; say('this')"]
+
+
+def test_what_a_tool_says_is_one_write():
+    # Or its command, which may have the same stderr, writes in between.
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        subprocess.run(SAY_THIS, check=True, stderr=theirs)
+        assert ours.recv(100) == b"mood_event: this\n"
+
+
+def test_what_a_tool_says_with_stderr_closed_is_not_said_on_stdout():
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *SAY_THIS]
+    assert subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout == b""
 
 
 @pytest.mark.parametrize(

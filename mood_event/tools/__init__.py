@@ -39,7 +39,11 @@ def to_seconds(text: str) -> float:
 
 def say(what: str) -> None:
     """Tell the person at the terminal, not who reads the command's output."""
-    print(f"mood_event: {what}", file=sys.stderr, flush=True)
+    if sys.stderr is None:  # Python was started with it closed.
+        return
+    # One write: print() makes two, and a command may write its own line in between.
+    sys.stderr.write(f"mood_event: {what}\n")
+    sys.stderr.flush()
 
 
 def start_endings(loop: Loop, callback: Callable[[Signal, int], object]) -> None:
