@@ -194,14 +194,17 @@ def run_job(
     results: Results,
 ) -> None:
     """Let the contenders that the job concerns take turns."""
-    # One after the other: each of them calibrates itself.
+    # One after the other: each of them calibrates itself. Those on one interpreter are
+    # neighbours, as they are compared most: the machine may change its pace at any time.
     running = [
-        Running(each, job, hidden) for each in field if job.concerns(each.library)
+        Running(each, job, hidden)
+        for each in sorted(field, key=lambda each: each.interpreter)
+        if job.concerns(each.library)
     ]
-    for turn in range(samples):
-        # Not always after the same one.
-        first = turn % len(running)
-        for each in running[first:] + running[:first]:
+    for _ in range(samples):
+        # And none is always after the other.
+        running.reverse()
+        for each in running:
             for measurement in each.sample():
                 results.add(measurement)
     for each in running:

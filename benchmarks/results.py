@@ -112,10 +112,19 @@ class Results:
 
 
 def ratio(one: Optional[Measurement], other: Optional[Measurement]) -> Optional[float]:
-    """The ratio of their medians, if there are both."""
+    """How many times as much as the other, if there are both.
+
+    The median of the ratios of those samples that were taken in the same turn: a
+    machine that is slower for a while is so for both of them. Without such pairs, the
+    ratio of the medians.
+    """
     if one is None or other is None or not other.median:
         return None
-    return one.median / other.median
+    pairs = list(zip(one.samples, other.samples))
+    is_paired = one.params == other.params and len(one.samples) == len(other.samples)
+    if not (is_paired and all(other.samples)):
+        return one.median / other.median
+    return statistics.median(ours / theirs for ours, theirs in pairs)
 
 
 def growth(measurements: "Iterable[Optional[Measurement]]") -> Optional[float]:

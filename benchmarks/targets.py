@@ -1,4 +1,4 @@
-"""What mood_event is to reach, against which peer, as ratios of medians in one run.
+"""What mood_event is to reach, against which peer, as ratios in one run.
 
 Imported by report.py and the tests. A line of RATIOS is: our interpreter, the peer and
 its interpreter, a case with its parameters, and how much of the peer's cost ours may be
