@@ -195,7 +195,7 @@ def run_job(
 ) -> None:
     """Let the contenders that the job concerns take turns."""
     # One after the other: each of them calibrates itself. Those on one interpreter are
-    # neighbours, as they are compared most: the machine may change its pace at any time.
+    # neighbours, as they are compared most: the machine may change its pace any time.
     running = [
         Running(each, job, hidden)
         for each in sorted(field, key=lambda each: each.interpreter)

@@ -447,8 +447,10 @@ class EventLoop(asyncio.SelectorEventLoop):
             MemoryError: there is none to set aside for libev.
         """
         selector = Selector(loop)
-        self.ev_loop = selector.loop
         super().__init__(selector)
+        # Last: PyPy finds an object's first four attributes faster than the others, and
+        # those are to be asyncio's, as on its own loop.
+        self.ev_loop = selector.loop
 
     def __del__(self) -> None:
         # asyncio's takes it for granted that its __init__ was called.
