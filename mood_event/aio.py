@@ -447,7 +447,11 @@ class EventLoop(asyncio.SelectorEventLoop):
             MemoryError: there is none to set aside for libev.
         """
         selector = Selector(loop)
-        super().__init__(selector)
+        try:
+            super().__init__(selector)
+        except BaseException:
+            selector.close()
+            raise
         # Last: PyPy finds an object's first four attributes faster than the others, and
         # those are to be asyncio's, as on its own loop.
         self.ev_loop = selector.loop

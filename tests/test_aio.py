@@ -810,6 +810,49 @@ def test_an_event_loop_is_asyncios_own():
         event_loop.run_forever()
 
 
+def test_an_event_loop_that_there_are_no_descriptors_for_leaves_nothing(run_script):
+    result = run_script(
+        """
+        import errno, gc, os, resource
+        from mood_event import aio
+
+        # What is imported late needs descriptors, too.
+        aio.new_event_loop().close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))
+
+        def take_all():
+            taken = []
+            while True:
+                try:
+                    taken.append(os.dup(0))
+                except OSError:
+                    return taken
+
+        taken = take_all()
+        refused = 0
+        while True:
+            try:
+                event_loop = aio.new_event_loop()
+                break
+            except OSError as error:
+                assert error.errno == errno.EMFILE
+            gc.collect()
+            free = take_all()
+            assert len(free) == refused
+            refused += 1
+            for fd in [*free, taken.pop()]:
+                os.close(fd)
+        for fd in taken:
+            os.close(fd)
+        event_loop.close()
+        print(refused)
+        """,
+        options=("-X", "dev"),
+    )
+    # The Loop's own came first, then asyncio's.
+    assert int(result.stdout) > 1
+
+
 def test_an_event_loop_leaves_a_loop_that_it_was_given(loop):
     for _ in range(3):
         event_loop = aio.EventLoop(loop)
