@@ -39,7 +39,9 @@ class Measurement(NamedTuple):
 
     def to_json(self) -> "dict[str, Any]":
         spread = {"median": self.median, "low": self.low, "high": self.high}
-        return {**self._asdict(), **spread}
+        content = {**self._asdict(), **spread}
+        # No clock is more exact than six digits.
+        return {**content, "samples": [float(f"{one:.6g}") for one in self.samples]}
 
 
 def _quartiles(samples: "list[float]") -> "tuple[float, float]":

@@ -323,8 +323,8 @@ class Selector(selectors.BaseSelector):
         """Wait until something is ready, or the Loop has called a callback.
 
         Args:
-            timeout: seconds to wait at most; None: for as long as it takes, but for
-                a minute at most; 0 or less: do not wait.
+            timeout: seconds to wait at most; None: for as long as it takes, or until
+                libev looks whether the clock was set; 0 or less: do not wait.
 
         Returns:
             A key and the events, `EVENT_READ`, `EVENT_WRITE` or both, for each that

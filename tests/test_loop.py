@@ -10,12 +10,14 @@ import gc
 import inspect
 import os
 import pickle
+import platform
 import re
 import signal
 import threading
 import time as _time
 import warnings
 import weakref
+from pathlib import Path
 
 import pytest
 from test_watchers import KINDS, Place, collected, embeddable_loop, held, ignore
@@ -31,6 +33,7 @@ from mood_event import (
     EV_TIMER,
     EV_WRITE,
     EVBACKEND_ALL,
+    EVBACKEND_EPOLL,
     EVBACKEND_IOURING,
     EVBACKEND_LINUXAIO,
     EVBACKEND_MASK,
@@ -46,6 +49,7 @@ from mood_event import (
     _dispatch,
     fatal,
 )
+from mood_event._ffi import ffi, lib
 
 # Every method, with arguments that are good.
 METHODS = {
@@ -362,6 +366,52 @@ def test_start_once_waits_for_an_event(loop, events):
         assert loop.start(EVRUN_ONCE) is True
     assert seen == [(timer, EV_TIMER)]
     assert loop.now() >= before + 0.02
+
+
+# What /proc calls the system call that glibc's epoll_wait is.
+EPOLL_WAIT = {"x86_64": "232", "aarch64": "22"}.get(platform.machine())
+
+
+@pytest.mark.skipif(
+    EPOLL_WAIT is None or not os.path.exists("/proc/self/syscall"),
+    reason="nobody says here what a thread waits in",
+)
+@pytest.mark.skipif(
+    ffi.string(lib.mood_libev_origin()) != b"bundled",
+    reason="libev itself waits for a minute at most",
+)
+@pytest.mark.parametrize(
+    ("method", "arguments", "has_end"),
+    [
+        ("prepare", (ignore,), False),
+        ("timer", (1e6, 0.0, ignore), True),
+        # It is to learn of it if somebody sets the clock.
+        ("periodic", (0.0, 1e6, ignore), True),
+    ],
+)
+def test_wait_has_an_end_where_there_are_times(
+    pipe, in_thread, method, arguments, has_end
+):
+    with Loop(EVBACKEND_EPOLL) as loop:
+        loop.io(pipe.reader, EV_READ, ignore).start()
+        getattr(loop, method)(*arguments).start()
+        threads = []
+
+        def run():
+            threads.append(threading.get_native_id())
+            loop.start()
+
+        thread = in_thread(run)
+        while True:
+            call = threads and Path(f"/proc/self/task/{threads[0]}/syscall").read_text()
+            if call and call.startswith(f"{EPOLL_WAIT} "):
+                milliseconds = int(call.split()[4], 16) & 0xFFFFFFFF
+                # 0: it has not begun to wait yet.
+                if milliseconds:
+                    break
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+    assert (milliseconds < 0x80000000) is has_end
 
 
 def test_start_once_returns_after_one_iteration(loop, pipe, events):

@@ -71,7 +71,7 @@ def use(case: Case, backend: str) -> None:
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """End the process if the block takes long: libev waits for a minute at most."""
+    """End the process if the block takes long: libev would wait, and be content."""
     signal.alarm(20)
     yield
     signal.alarm(0)
