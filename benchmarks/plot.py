@@ -10,7 +10,7 @@ Needs matplotlib, and is the one module here that does.
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -104,8 +104,7 @@ def _save(figure: Any, path: Path) -> None:
 
 
 def _bars(results: Results, cases: "Iterable[str]") -> Optional[Any]:
-    rows = [(case, _ratios(results, case)) for case in cases]
-    rows = [(case, ratios) for case, ratios in rows if ratios]
+    rows = _rows(results, cases, LINES[1:], lambda line: LINES[0])
     if not rows:
         return None
     lines = max(len(ratios) for _, ratios in rows)
@@ -133,15 +132,12 @@ def _draw_bars(axis: Any, title: str, ratios: "list[tuple[Line, float]]") -> Non
 
 
 def _on_asyncio(results: Results) -> Optional[Any]:
-    rows = []
-    for case in asyncio_cases():
-        pairs = [
-            (line, ratio(_find(results, line, case), _stock(results, line, case)))
-            for line in ON_ASYNCIO
-        ]
-        ratios = [(line, value) for line, value in pairs if value is not None]
-        if ratios:
-            rows.append((case, ratios))
+    rows = _rows(
+        results,
+        asyncio_cases(),
+        ON_ASYNCIO,
+        lambda line: line._replace(library="asyncio"),
+    )
     if not rows:
         return None
     lines = max(len(ratios) for _, ratios in rows)
@@ -166,14 +162,24 @@ def _on_asyncio(results: Results) -> Optional[Any]:
     return figure
 
 
-def _stock(results: Results, line: Line, case: str) -> Optional[Measurement]:
-    return _find(results, line._replace(library="asyncio"), case)
-
-
-def _ratios(results: Results, case: str) -> "list[tuple[Line, float]]":
-    libev = _find(results, LINES[0], case)
-    pairs = ((line, ratio(_find(results, line, case), libev)) for line in LINES[1:])
-    return [(line, value) for line, value in pairs if value is not None]
+def _rows(
+    results: Results,
+    cases: "Iterable[str]",
+    lines: "Iterable[Line]",
+    peer_of: "Callable[[Line], Line]",
+) -> "list[tuple[str, list[tuple[Line, float]]]]":
+    """The cases that were measured, with the ratios of the lines to their peers."""
+    rows = []
+    for case in cases:
+        ratios = []
+        for line in lines:
+            peer = _find(results, peer_of(line), case)
+            value = ratio(_find(results, line, case), peer)
+            if value is not None:
+                ratios.append((line, value))
+        if ratios:
+            rows.append((case, ratios))
+    return rows
 
 
 def _find(results: Results, line: Line, what: str) -> Optional[Measurement]:

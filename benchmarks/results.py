@@ -4,6 +4,7 @@ Imported by bench.py, report.py, plot.py and the tests. It must not run anything
 """
 
 import json
+import operator
 import statistics
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,9 +40,9 @@ class Measurement(NamedTuple):
 
     def to_json(self) -> "dict[str, Any]":
         spread = {"median": self.median, "low": self.low, "high": self.high}
-        content = {**self._asdict(), **spread}
         # No clock is more exact than six digits.
-        return {**content, "samples": [float(f"{one:.6g}") for one in self.samples]}
+        samples = [float(f"{one:.6g}") for one in self.samples]
+        return {**self._asdict(), "samples": samples, **spread}
 
 
 def _quartiles(samples: "list[float]") -> "tuple[float, float]":
@@ -122,11 +123,10 @@ def ratio(one: Optional[Measurement], other: Optional[Measurement]) -> Optional[
     """
     if one is None or other is None or not other.median:
         return None
-    pairs = list(zip(one.samples, other.samples))
     is_paired = one.params == other.params and len(one.samples) == len(other.samples)
     if not (is_paired and all(other.samples)):
         return one.median / other.median
-    return statistics.median(ours / theirs for ours, theirs in pairs)
+    return statistics.median(map(operator.truediv, one.samples, other.samples))
 
 
 def growth(measurements: "Iterable[Optional[Measurement]]") -> Optional[float]:

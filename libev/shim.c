@@ -1363,26 +1363,26 @@ static int64_t mood_gathered(struct mood_loop *l)
     return l->ngathered ? MOOD_MANY + l->ngathered : 0;
 }
 
-/* Can it be run without anything that Python does before and afterwards? */
-static int is_direct(const struct mood_loop *l, int flags)
+/* As mood_run. MOOD_INDIRECT: it was not run, as Python has something to do before and
+ * afterwards. */
+static int run_directly(struct mood_loop *l, int flags, double limit)
 {
-    return l->direct > !(flags & EVRUN_NOWAIT) && !l->embedders && !l->broken;
+    if (l->direct > !(flags & EVRUN_NOWAIT) && !l->embedders && !l->broken)
+        return mood_run(l, flags, limit, -1, -1);
+    return MOOD_INDIRECT;
 }
 
-/* As mood_run. MOOD_INDIRECT: it was not run, as Python has something to do. */
 static int mood_run_directly(struct mood_loop *l, int flags)
 {
-    return is_direct(l, flags) ? mood_run(l, flags, 0., -1, -1) : MOOD_INDIRECT;
+    return run_directly(l, flags, 0.);
 }
 
 /* One iteration. Returns what mood_gathered does, or MOOD_INDIRECT; MOOD_BROKEN: it
  * was run, and there is an exception to raise, or a Scheduler that has failed. */
 static int64_t poll_directly(struct mood_loop *l, int flags, double limit)
 {
-    int result = MOOD_INDIRECT;
+    int result = run_directly(l, flags, limit);
 
-    if (is_direct(l, flags))
-        result = mood_run(l, flags, limit, -1, -1);
     if (result < 0)
         return result;
     return l->broken || l->failed ? MOOD_BROKEN : mood_gathered(l);

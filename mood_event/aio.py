@@ -112,32 +112,6 @@ def _selected(watcher: Watcher, revents: int) -> None:
     """The callback of a Selector's Io watchers, whose events are gathered instead."""
 
 
-def _has_work(limit: float) -> bool:
-    """Whether asyncio has something to do that came while it was selecting.
-
-    Args:
-        limit: seconds that the Loop is about to wait at most; negative: for as long as
-            it takes.
-    """
-    try:
-        asyncio_loop: Any = asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    # asyncio has no public way to ask for it. Without, it is better not to wait.
-    if getattr(asyncio_loop, "_ready", True) or getattr(
-        asyncio_loop, "_stopping", True
-    ):
-        return True
-    handles = getattr(asyncio_loop, "_scheduled", None)
-    if not handles:
-        return False
-    end = asyncio_loop.time() + limit - _LATENESS if limit >= 0 else float("inf")
-    # The first of them is the one to come first.
-    return handles[0].when() < end and any(
-        handle.when() < end and not handle.cancelled() for handle in handles
-    )
-
-
 def _handle_exception(loop: Loop, exc: Exception, callback: object) -> None:
     """The Loop.exception_handler under asyncio."""
     try:
@@ -161,7 +135,29 @@ class _Asyncio:
         self.selectors = 0
 
     def __call__(self, limit: float) -> bool:
-        return _has_work(limit)
+        """Whether asyncio has something to do that came while it was selecting.
+
+        Args:
+            limit: seconds that the Loop is about to wait at most; negative: for as
+                long as it takes.
+        """
+        try:
+            asyncio_loop: Any = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        # asyncio has no public way to ask for it. Without, it is better not to wait.
+        if getattr(asyncio_loop, "_ready", True) or getattr(
+            asyncio_loop, "_stopping", True
+        ):
+            return True
+        handles = getattr(asyncio_loop, "_scheduled", None)
+        if not handles:
+            return False
+        end = asyncio_loop.time() + limit - _LATENESS if limit >= 0 else float("inf")
+        # The first of them is the one to come first.
+        return handles[0].when() < end and any(
+            handle.when() < end and not handle.cancelled() for handle in handles
+        )
 
 
 class Selector(selectors.BaseSelector):
