@@ -81,6 +81,7 @@ int mood_feed_fd_event(mood_loop *, int fd, int revents);
 int mood_feed_signal_event(mood_loop *, int signum);
 void mood_knock(mood_loop *);
 int mood_wakeup(mood_loop *, int fd, int previous);
+int mood_watched(mood_loop *, int fd);
 void mood_exit(void);
 
 /* A watcher: each of these takes the struct of any type, made or not, or NULL. */

@@ -583,22 +583,23 @@ static void invoke(struct mood_loop *l)
     }
 }
 
-/* libev makes its wake-up pipe by trying until it gets one. */
-static int spare_descriptor(void)
+/* Open a descriptor, to see that there is one left: libev makes its wake-up pipe by
+ * trying until it gets one. */
+static int spare_descriptor(int *fd)
 {
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    close(fd);
-    return 0;
+    *fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return *fd < 0 ? -errno : 0;
 }
 
 /* After a fork libev makes another wake-up pipe, before it closes the old one. */
 static int can_renew(struct mood_loop *l)
 {
-    int error = l->forked && l->has_pipe ? spare_descriptor() : 0;
+    int error = 0, fd = -1;
 
+    if (l->forked && ev_is_active(&l->knock.ev))
+        error = spare_descriptor(&fd);
+    if (fd >= 0)
+        close(fd);
     if (!error)
         l->forked = 0;
     return error;
@@ -1132,20 +1133,39 @@ static int mood_loop_open(struct mood_loop *l, int id, unsigned int flags)
     return hold(&l->knock.head, 1);
 }
 
-/* Is there a descriptor left for libev's wake-up pipe? */
-static int can_have_pipe(struct mood_loop *l)
+/* Has a watcher that is active or pending this descriptor? */
+static int mood_watched(struct mood_loop *l, int fd)
 {
-    return l->has_pipe ? 0 : spare_descriptor();
+    for (int slot = 2; slot < l->room; slot++) {
+        mood_watcher *w = l->held[slot];
+
+        if (w && w->type == MOOD_TYPE_io && ((struct mood_io *)w)->ev.fd == fd)
+            return 1;
+    }
+    return 0;
 }
 
-/* Be ready for mood_knock, and for one that came too early. */
+/* Make libev's wake-up pipe, and be ready for mood_knock, and for one that came too
+ * early. A number that a watcher has was closed if it is free: meanwhile it is taken,
+ * so that the pipe does not get it, and the watcher the pipe's events. */
 static int listen_for_knocks(struct mood_loop *l)
 {
-    int error;
+    int *taken = NULL, ntaken = 0, error = 0, fd;
 
     if (ev_is_active(&l->knock.ev))
         return 0;
-    error = can_have_pipe(l);
+    while (!(error = spare_descriptor(&fd)) && mood_watched(l, fd)) {
+        int *more = realloc(taken, sizeof *taken * (size_t)(ntaken + 1));
+
+        if (!more) {
+            error = MOOD_NO_MEMORY;
+            break;
+        }
+        taken = more;
+        taken[ntaken++] = fd;
+    }
+    if (fd >= 0)
+        close(fd);
     if (!error) {
         pthread_mutex_lock(&l->lock);
         ev_async_start(l->ev, &l->knock.ev);
@@ -1153,11 +1173,13 @@ static int listen_for_knocks(struct mood_loop *l)
         ev_async_init(&l->hurry, on_hurry);
         ev_async_start(l->ev, &l->hurry);
         ev_unref(l->ev);
-        l->has_pipe = 1;
         if (l->knocked)
             ev_async_send(l->ev, &l->knock.ev);
         pthread_mutex_unlock(&l->lock);
     }
+    while (ntaken)
+        close(taken[--ntaken]);
+    free(taken);
     return error;
 }
 
@@ -1753,7 +1775,7 @@ static int mood_start(void *p, int slot)
     case MOOD_TYPE_signal:
     case MOOD_TYPE_child:
     case MOOD_TYPE_async:
-        error = can_have_pipe(l);
+        error = listen_for_knocks(l);
         break;
     }
     if (!error)
@@ -1779,11 +1801,6 @@ static int mood_start(void *p, int slot)
         if (is_idle(w))
             let_go(w);
         return error;
-    }
-    if (w->type == MOOD_TYPE_async) {
-        pthread_mutex_lock(&l->lock);
-        l->has_pipe = 1;
-        pthread_mutex_unlock(&l->lock);
     }
     if (!w->keepalive)
         unkeep(w);
@@ -2075,7 +2092,7 @@ static int mood_async_send(struct mood_async *w)
     pthread_mutex_lock(&l->lock);
     if (!l->ev)
         result = MOOD_CLOSED;
-    else if (!l->has_pipe)
+    else if (!ev_is_active(&l->knock.ev))
         /* libev aborts when it next polls. */
         result = MOOD_SILENT;
     else

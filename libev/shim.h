@@ -98,8 +98,8 @@ struct mood_loop {
     pthread_t invoker;
     int handed_over;  /* in Loop.callback, which may have any thread invoke */
 
-    int has_pipe;           /* libev's wake-up pipe is there: async_send may be */
-    struct mood_async knock; /* wakes the loop from any thread */
+    /* Wakes the loop from any thread; active as soon as libev has its wake-up pipe. */
+    struct mood_async knock;
     int knocked;             /* before the loop could be woken */
     ev_async hurry;          /* does not let it wait */
     pthread_mutex_t lock;    /* for what other threads may do */

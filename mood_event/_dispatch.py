@@ -32,6 +32,7 @@ import itertools
 import os
 import sys
 from _weakref import ref
+from errno import EBADF
 
 from mood_event._ffi import ffi, lib
 from mood_event.constants import EVBREAK_ALL
@@ -179,16 +180,41 @@ def _print_unraisable(args: UnraisableHookArgs) -> None:
     """What the default hook prints, which takes CPython's own type alone."""
     if sys.stderr is None:
         return
-    from traceback import format_exception
+    try:
+        from traceback import format_exception
 
-    lines = format_exception(args.exc_type, args.exc_value, args.exc_traceback)
+        lines = format_exception(args.exc_type, args.exc_value, args.exc_traceback)
+    except Exception:
+        # There is no descriptor left to import it with, or no memory.
+        lines = _short_traceback(args)
     try:
         where = repr(args.object)
     except Exception:
         where = object.__repr__(args.object)
     message = args.err_msg or "Exception ignored in"
-    sys.stderr.write("".join([f"{message}: {where}\n", *lines]))
-    sys.stderr.flush()
+    try:
+        sys.stderr.write("".join([f"{message}: {where}\n", *lines]))
+        sys.stderr.flush()
+    except Exception:
+        # There is nowhere left to say it: a loop does not end for that.
+        return
+
+
+def _short_traceback(args: UnraisableHookArgs) -> list[str]:
+    """A traceback without lines of source, for which nothing has to be opened."""
+    lines = ["Traceback (most recent call last):\n"]
+    trace = args.exc_traceback
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f'File "{code.co_filename}", line {trace.tb_lineno}'
+        lines.append(f"  {place}, in {code.co_name}\n")
+        trace = trace.tb_next
+    try:
+        message = str(args.exc_value)
+    except Exception:
+        message = "<its message raises>"
+    lines.append(f"{args.exc_type.__name__}: {message}\n")
+    return lines
 
 
 # -- a loop's queue --------------------------------------------------------------------
@@ -720,7 +746,10 @@ def mood_on_error(loop: int, slot: int, errnum: int) -> None:
 def watcher_error(watcher: object, errnum: int) -> Exception:
     """The exception for an EV_ERROR on a watcher, and for its errno, if it has one."""
     if errnum:
-        return OSError(errnum, f"{watcher!r}: {os.strerror(errnum)}")
+        reason = os.strerror(errnum)
+        if errnum == EBADF:
+            reason += ", closed before the watcher was stopped"
+        return OSError(errnum, f"{watcher!r}: {reason}")
     return Error(f"{watcher!r}: unspecified libev error")
 
 

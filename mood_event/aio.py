@@ -654,8 +654,8 @@ def ev_loop(asyncio_loop: asyncio.AbstractEventLoop | None = None) -> Loop:
     selector = getattr(asyncio_loop, "_selector", None)
     if not isinstance(selector, Selector):
         raise TypeError(
-            "ev_loop: asyncio_loop must run on a mood_event.aio.Selector, "
-            f"got {asyncio_loop!r}"
+            "ev_loop: asyncio_loop must run on a mood_event.aio.Selector, as those of "
+            f"aio.run and aio.new_event_loop do, got {asyncio_loop!r}"
         )
     return selector.loop
 

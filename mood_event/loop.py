@@ -931,7 +931,7 @@ class Loop:
             return -1, -1
         if self._wakeup is None:
             self._previous_wakeup: list[int] = []
-            self._wakeup = _nonblocking_pipe()
+            self._wakeup = self._unwatched_pipe()
         reader, writer = self._wakeup
         known = self._previous_wakeup
         # Before it is: an interrupt can come between any two steps.
@@ -945,6 +945,23 @@ class Loop:
         if previous != writer:
             known[0] = previous
         return reader, known[0]
+
+    def _unwatched_pipe(self) -> tuple[int, int]:
+        """A pipe under numbers that no watcher has.
+
+        One that was closed too early would otherwise be called for what comes through
+        the pipe.
+        """
+        refused: list[int] = []
+        try:
+            while True:
+                pipe = _nonblocking_pipe()
+                if not any(lib.mood_watched(self._c, fd) for fd in pipe):
+                    return pipe
+                refused += pipe
+        finally:
+            for fd in refused:
+                os.close(fd)
 
     def _remove_wakeup(self, wakeup: int) -> None:
         """Undo that; to do it twice does no harm.

@@ -200,9 +200,11 @@ def to_descriptor(what: str, value: Any) -> int:
             raise TypeError(
                 f"{what}: fd must be an int or have a fileno() method, got {value!r}"
             )
-        value = fileno()
+        owner, value = value, fileno()
         if not isinstance(value, int):
             raise TypeError(f"{what}: fileno() must return an int, got {value!r}")
+        if value < 0:
+            raise ValueError(f"{what}: fd must be >= 0, got {value!r} from {owner!r}")
     if value < 0:
         raise ValueError(f"{what}: fd must be >= 0, got {value!r}")
     return to_int(what, "fd", value)
@@ -828,6 +830,11 @@ class Io(Watcher, kind="io"):
             self._check_set(error)
         self._fd = number
         self._events = events
+
+    def _refused(self, method: str, code: int) -> Exception:
+        # The shim's own codes are about the watcher, an errno about the descriptor.
+        what = f"{method}: fd {self._fd}" if code > lib.MOOD_CLOSED else method
+        return super()._refused(what, code)
 
     def _watch(self, events: int) -> None:
         """Start to watch for these events, for aio.py. Called while it is inactive."""

@@ -4,6 +4,7 @@ What libev would do without batches is what must happen with them; the order in 
 test is libev's own (fed events of one priority come last-in first-out).
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -871,6 +872,24 @@ def test_report_without_stderr_is_silent(
     watcher = loop.prepare(lambda: None)
     watcher.feed(EV_CUSTOM)
     assert loop.start(EVRUN_NOWAIT) is False
+
+
+def test_report_to_a_stderr_that_fails_does_not_end_the_run(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def write(self, text: str) -> None:
+            written.append(text)
+            raise OSError(errno.ENOSPC, "stderr")
+
+    written: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    monkeypatch.setattr(sys, "stderr", Full())
+    watcher = loop.prepare(lambda: None)
+    watcher.feed(EV_CUSTOM)
+    assert loop.start(EVRUN_NOWAIT) is False
+    (text,) = written
+    assert text.startswith("Exception ignored in")
 
 
 # -- interrupts ---------------------------------------------------------------------

@@ -356,3 +356,38 @@ with Loop() as loop, mood_event.default_loop() as default:
 """
     )
     run_script(script, start)
+
+
+def test_report_without_descriptors_does_not_end_the_run(run_script):
+    script = (
+        LIMITS
+        + """
+class Silent(Exception):
+    def __str__(self):
+        raise self
+
+def fail(watcher, revents):
+    raise watcher.data
+
+def go_on(watcher, revents):
+    seen.append(watcher.data)
+
+seen = []
+with Loop() as loop:
+    with descriptors(1):
+        for error in (ValueError("mine"), Silent()):
+            loop.timer(0.0, 0.0, fail, error).start()
+        loop.timer(0.0, 0.0, go_on, "goes on").start()
+        loop.start(EVRUN_NOWAIT)
+    assert seen == ["goes on"]
+"""
+    )
+    result = run_script(script, check=False)
+    lines = result.stderr.splitlines()
+    assert result.returncode == 0, lines
+    reports = [line for line in lines if line.startswith("Exception ignored in: <func")]
+    assert len(reports) == 2, lines
+    assert lines.count("Traceback (most recent call last):") == 2, lines
+    assert "ValueError: mine" in lines
+    assert any(line.startswith(("Silent: ", "__main__.Silent: ")) for line in lines)
+    assert sum(line.endswith(", in fail") for line in lines) == 2, lines

@@ -3,6 +3,7 @@
 import enum
 import errno
 import os
+import signal
 import socket
 import struct
 
@@ -450,6 +451,30 @@ def test_io_closed_while_active_is_raised_by_start(loop, pipe, events):
     assert caught.value.errno == errno.EBADF
     assert (watcher.active, watcher.pending, seen) == (False, False, [])
     assert loop.start() is False
+
+
+@pytest.mark.skipif(
+    not EVBACKEND_EPOLL & mood_event.recommended_backends(),
+    reason="other backends tell of a descriptor that was closed",
+)
+def test_io_closed_while_active_does_not_keep_signals_from_waking_the_loop(handle):
+    seen = []
+    with Loop(EVBACKEND_EPOLL) as loop:
+        ends = os.pipe()
+        for fd in ends:
+            loop.io(fd, EV_READ, lambda watcher, revents: seen.append(watcher)).start()
+        loop.start(EVRUN_NOWAIT)
+        # The first run that waits makes a pipe, which would get these numbers, and
+        # epoll not be told of them: libev takes them for watched.
+        for fd in ends:
+            os.close(fd)
+        handle(signal.SIGALRM, lambda *arguments: (seen.append("handler"), loop.stop()))
+        too_late = loop.timer(20.0, 0.0, lambda *arguments: loop.stop())
+        too_late.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        loop.start()
+        assert too_late.active
+        assert seen == ["handler"]
 
 
 def test_io_closed_while_active_does_not_harm_the_others(loop, make_pipe, events):

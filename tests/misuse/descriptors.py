@@ -6,6 +6,7 @@ import os
 import resource
 import select
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -284,6 +285,20 @@ def closed_before_start(case: Case) -> None:
     for _ in range(2):
         with case.raises(OSError, BAD_DESCRIPTOR, watcher):
             watcher.start()
+    with case.raises(OSError, f"Io.start: fd {reader}: {BAD_DESCRIPTOR}"):
+        watcher.start()
+
+
+@row()
+def closed_object(case: Case) -> None:
+    left, right = socket.socketpair()
+    watcher = Io(left, EV_READ, case.loop, case.ignore)
+    left.close()
+    right.close()
+    with case.raises(ValueError, f"Io: fd must be >= 0, got -1 from {left!r}"):
+        Io(left, EV_READ, case.loop, case.ignore)
+    with case.raises(ValueError, f"Io.set: fd must be >= 0, got -1 from {left!r}"):
+        watcher.set(left, EV_READ)
 
 
 @row()
@@ -335,6 +350,31 @@ def closed_before_the_iteration_of_many_watchers(case: Case, backend: str) -> No
     assert [watcher.active for watcher in watchers] == [False] * 3
     timer.stop()
     assert (case.loop.start(), case.seen) == (False, [])
+
+
+@row(
+    backend=THERE, first=["nothing", "async", "signal"], builds=CLOSES_DESCRIPTORS
+)
+def closed_before_the_loop_opens_its_own(case: Case, backend: str, first: str) -> None:
+    use(case, backend)
+    # Not case.pipe(): these numbers are what is opened next would get.
+    ends = os.pipe()
+    watchers = [case.loop.io(fd, EV_READ, case.record) for fd in ends]
+    for watcher in watchers:
+        watcher.start()
+    for fd in ends:
+        os.close(fd)
+    opener = {
+        "nothing": case.loop.idle(case.ignore),
+        "async": case.loop.async_(case.ignore),
+        "signal": case.loop.signal(signal.SIGUSR1, case.ignore),
+    }[first]
+    opener.start()
+    for _ in watchers:
+        with at_once(), case.fails(OSError, BAD_DESCRIPTOR):
+            case.loop.start()
+    assert [watcher.active for watcher in watchers] == [False] * 2
+    opener.stop()
 
 
 @row(backend=THERE, builds=CLOSES_DESCRIPTORS)
