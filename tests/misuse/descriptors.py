@@ -352,9 +352,7 @@ def closed_before_the_iteration_of_many_watchers(case: Case, backend: str) -> No
     assert (case.loop.start(), case.seen) == (False, [])
 
 
-@row(
-    backend=THERE, first=["nothing", "async", "signal"], builds=CLOSES_DESCRIPTORS
-)
+@row(backend=THERE, first=["nothing", "async", "signal"], builds=CLOSES_DESCRIPTORS)
 def closed_before_the_loop_opens_its_own(case: Case, backend: str, first: str) -> None:
     use(case, backend)
     # Not case.pipe(): these numbers are what is opened next would get.
