@@ -96,7 +96,7 @@ class Server:
         self.sock.setblocking(False)
         self.io = loop.io(self.sock, EV_READ, self.on_connect)
         self.io.start()
-        self.pause = loop.timer(1.0, 0.0, self.on_pause)
+        self.pause = loop.timer(0.0, 1.0, self.on_pause)
 
     def on_connect(self, watcher: Io, revents: int) -> None:
         while True:
@@ -112,11 +112,12 @@ class Server:
                 # trying again at once would be all that the loop does.
                 print(f"cannot accept: {error.strerror}", flush=True)
                 self.io.stop()
-                self.pause.start()
+                self.pause.reset()
                 return
             self.connections.add(Connection(self, sock, address))
 
     def on_pause(self, watcher: Timer, revents: int) -> None:
+        watcher.stop()
         self.io.start()
 
     def close(self) -> None:

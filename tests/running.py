@@ -5,10 +5,13 @@ builds.
 """
 
 import re
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 # Seconds, for what takes one of them at most: a hang is to end, and to be told.
@@ -97,3 +100,17 @@ class Running:
         for words in complaints:
             assert words not in self.output, self.output
         return status
+
+
+def pauses_without_descriptors(server: Running, address: "tuple[str, int]") -> None:
+    """Assert that a server which cannot accept a connection tries once a second."""
+    limit = resource.RLIMIT_NOFILE
+    before = resource.prlimit(server.process.pid, limit)
+    resource.prlimit(server.process.pid, limit, (0, before[1]))
+    began = time.monotonic()
+    with socket.create_connection(address, LONG):
+        for _ in range(3):
+            server.find("^cannot accept: ")
+        # Two pauses, and a little less for two clocks.
+        assert time.monotonic() - began > 1.9
+        resource.prlimit(server.process.pid, limit, before)

@@ -24,7 +24,7 @@ import types
 from pathlib import Path
 
 import pytest
-from running import LONG, Running
+from running import LONG, Running, pauses_without_descriptors
 
 from mood_event import EV_READ, EV_WRITE, EVRUN_NOWAIT
 
@@ -196,6 +196,16 @@ def test_echo_server_survives_a_reset(echo):
     with socket.create_connection(echo.server, LONG) as client:
         client.sendall(b"y")
         assert read_exactly(client, 1) == b"y"
+
+
+def test_echo_server_pauses_without_descriptors(echo):
+    for byte in (b"x", b"y"):
+        with socket.create_connection(echo.server, LONG) as client:
+            client.sendall(byte)
+            assert read_exactly(client, 1) == byte
+            # Not before it runs: it needs some itself.
+            if byte == b"x":
+                pauses_without_descriptors(echo, echo.server)
 
 
 @pytest.mark.parametrize("signum", ENDINGS)

@@ -16,7 +16,7 @@ import time
 
 import pytest
 from documents import program
-from running import LONG, Running
+from running import LONG, Running, pauses_without_descriptors
 
 PAGE = "docs/tutorial.md"
 PROGRAMS = ("greet.py", "connect.py", "echo.py", "talk.py", "chat.py")
@@ -253,6 +253,11 @@ def test_chat_takes_each_name_once(chat):
     assert other.line() == "* eve has come"
     other.say("me")
     assert ann.line() == "eve: me"
+
+
+def test_chat_pauses_without_descriptors(chat):
+    pauses_without_descriptors(chat, ("127.0.0.1", chat.port))
+    assert chat.join("ann")
 
 
 def test_chat_throws_out_who_sends_a_line_without_an_end(chat):
