@@ -256,8 +256,11 @@ def test_chat_takes_each_name_once(chat):
 
 
 def test_chat_pauses_without_descriptors(chat):
+    # Not before it runs: it needs some itself.
+    ann = chat.join("ann")
     pauses_without_descriptors(chat, ("127.0.0.1", chat.port))
-    assert chat.join("ann")
+    chat.join("bob")
+    assert ann.line() == "* bob has come"
 
 
 def test_chat_throws_out_who_sends_a_line_without_an_end(chat):
