@@ -1056,7 +1056,8 @@ class Loop:
 
         Raises:
             TypeError: an argument has the wrong type.
-            ValueError: `fd` is negative, or `events` is another mask.
+            ValueError: `fd` is negative, as that of a closed socket, or `events` is
+                another mask.
             OverflowError: a number does not fit in a C int.
             OSError: `fd` is closed.
             Error: the loop is closed.

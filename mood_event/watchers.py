@@ -785,7 +785,8 @@ class Io(Watcher, kind="io"):
 
         Raises:
             TypeError: an argument has the wrong type.
-            ValueError: `fd` is negative, or `events` is another mask.
+            ValueError: `fd` is negative, as that of a closed socket, or `events` is
+                another mask.
             OverflowError: a number does not fit in a C int.
             OSError: `fd` is closed.
             Error: the loop is closed, or the watcher is active or pending.
@@ -878,6 +879,9 @@ class Timer(Watcher, kind="timer"):
     It counts real time, whatever happens to the system's clock. A repeating timer
     does not drift; one that falls behind is called once per iteration. The callback
     receives EV_TIMER, never before the time is over.
+
+    One that does not repeat and has timed out has no time left, and is due at once if
+    it is started again: give it a time by `set`, or have a repeat and use `reset`.
     """
 
     __slots__ = ("_after", "_repeat")
@@ -952,10 +956,10 @@ class Timer(Watcher, kind="timer"):
         self._repeat = repeat
 
     def reset(self) -> None:
-        """Act as if the timer had timed out, without invoking it.
+        """Put the timer off: it comes `repeat` seconds from now.
 
-        A pending event is cleared. A timer that repeats counts `repeat` seconds from
-        now on, and is started if it was not; one that does not repeat is stopped.
+        It is started if it was not active; one without a repeat is stopped instead, as
+        if it had timed out. A pending event is cleared.
 
         Raises:
             Error: the loop is closed.
@@ -1047,7 +1051,7 @@ class _AbsoluteTimer(Watcher):
     def at(self) -> float:
         """When the watcher triggers next, in seconds since the epoch (read only).
 
-        0.0 before the first `start`.
+        0.0 before the first `start`; of a watcher that was stopped, as it was then.
 
         libev: ev_periodic_at
         """
