@@ -596,7 +596,7 @@ static int can_renew(struct mood_loop *l)
 {
     int error = 0, fd = -1;
 
-    if (l->forked && ev_is_active(&l->knock.ev))
+    if (l->forked && l->has_pipe)
         error = spare_descriptor(&fd);
     if (fd >= 0)
         close(fd);
@@ -1145,27 +1145,46 @@ static int mood_watched(struct mood_loop *l, int fd)
     return 0;
 }
 
-/* Make libev's wake-up pipe, and be ready for mood_knock, and for one that came too
- * early. A number that a watcher has was closed if it is free: meanwhile it is taken,
- * so that the pipe does not get it, and the watcher the pipe's events. */
-static int listen_for_knocks(struct mood_loop *l)
+/* Is there a descriptor left for libev's wake-up pipe? And one that it may get: a number
+ * that a watcher has was closed if it is free, and the watcher would get the pipe's
+ * events. So these are taken until the pipe is there, and then given back. */
+static int make_way_for_pipe(struct mood_loop *l)
 {
-    int *taken = NULL, ntaken = 0, error = 0, fd;
+    int error = 0, fd = -1;
 
-    if (ev_is_active(&l->knock.ev))
+    if (l->has_pipe)
         return 0;
     while (!(error = spare_descriptor(&fd)) && mood_watched(l, fd)) {
-        int *more = realloc(taken, sizeof *taken * (size_t)(ntaken + 1));
+        int *taken = realloc(l->taken, sizeof *taken * (size_t)(l->ntaken + 1));
 
-        if (!more) {
+        if (!taken) {
             error = MOOD_NO_MEMORY;
             break;
         }
-        taken = more;
-        taken[ntaken++] = fd;
+        l->taken = taken;
+        taken[l->ntaken++] = fd;
     }
     if (fd >= 0)
         close(fd);
+    return error;
+}
+
+static void give_back_taken(struct mood_loop *l)
+{
+    while (l->ntaken)
+        close(l->taken[--l->ntaken]);
+    free(l->taken);
+    l->taken = NULL;
+}
+
+/* Be ready for mood_knock, and for one that came too early. */
+static int listen_for_knocks(struct mood_loop *l)
+{
+    int error;
+
+    if (ev_is_active(&l->knock.ev))
+        return 0;
+    error = make_way_for_pipe(l);
     if (!error) {
         pthread_mutex_lock(&l->lock);
         ev_async_start(l->ev, &l->knock.ev);
@@ -1173,13 +1192,12 @@ static int listen_for_knocks(struct mood_loop *l)
         ev_async_init(&l->hurry, on_hurry);
         ev_async_start(l->ev, &l->hurry);
         ev_unref(l->ev);
+        l->has_pipe = 1;
         if (l->knocked)
             ev_async_send(l->ev, &l->knock.ev);
         pthread_mutex_unlock(&l->lock);
     }
-    while (ntaken)
-        close(taken[--ntaken]);
-    free(taken);
+    give_back_taken(l);
     return error;
 }
 
@@ -1775,13 +1793,15 @@ static int mood_start(void *p, int slot)
     case MOOD_TYPE_signal:
     case MOOD_TYPE_child:
     case MOOD_TYPE_async:
-        error = listen_for_knocks(l);
+        error = make_way_for_pipe(l);
         break;
     }
     if (!error)
         error = hold(w, slot);
-    if (error)
+    if (error) {
+        give_back_taken(l);
         return error;
+    }
     /* A timer that has ended, and whose event has not been collected. */
     rekeep(w);
     switch (w->type) {
@@ -1797,10 +1817,16 @@ static int mood_start(void *p, int slot)
     default:
         types[w->type].start(l->ev, evw);
     }
+    give_back_taken(l);
     if (error) {
         if (is_idle(w))
             let_go(w);
         return error;
+    }
+    if (w->type == MOOD_TYPE_async) {
+        pthread_mutex_lock(&l->lock);
+        l->has_pipe = 1;
+        pthread_mutex_unlock(&l->lock);
     }
     if (!w->keepalive)
         unkeep(w);
@@ -2092,7 +2118,7 @@ static int mood_async_send(struct mood_async *w)
     pthread_mutex_lock(&l->lock);
     if (!l->ev)
         result = MOOD_CLOSED;
-    else if (!ev_is_active(&l->knock.ev))
+    else if (!l->has_pipe)
         /* libev aborts when it next polls. */
         result = MOOD_SILENT;
     else

@@ -98,8 +98,9 @@ struct mood_loop {
     pthread_t invoker;
     int handed_over;  /* in Loop.callback, which may have any thread invoke */
 
-    /* Wakes the loop from any thread; active as soon as libev has its wake-up pipe. */
-    struct mood_async knock;
+    int has_pipe;           /* libev's wake-up pipe is there: async_send may be */
+    int *taken, ntaken;     /* descriptors that it must not get */
+    struct mood_async knock; /* wakes the loop from any thread */
     int knocked;             /* before the loop could be woken */
     ev_async hurry;          /* does not let it wait */
     pthread_mutex_t lock;    /* for what other threads may do */
