@@ -26,7 +26,7 @@ MOOD_WATCHER(stat, EV_STAT, (const char *path, double interval),
 MOOD_WATCHER(idle, EV_IDLE, (), (), )
 MOOD_WATCHER(prepare, EV_PREPARE, (), (), )
 MOOD_WATCHER(check, EV_CHECK, (), (), )
-MOOD_WATCHER(embed, EV_EMBED, (mood_loop *other), (other->ev), )
+MOOD_WATCHER(embed, EV_EMBED, (mood_loop *other), (other), )
 MOOD_WATCHER(fork, EV_FORK, (), (), )
 MOOD_WATCHER(cleanup, EV_CLEANUP, (), (), int active;)
 MOOD_WATCHER(async, EV_ASYNC, (), (), )

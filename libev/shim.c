@@ -316,12 +316,15 @@ typedef void (*mood_change)(struct ev_loop *, void *);
 #define ev_child_start(ev, w) ev_async_start((ev), (struct ev_async *)(void *)(w))
 #define ev_child_stop(ev, w) ev_async_stop((ev), (struct ev_async *)(void *)(w))
 #define ev_embed_start start_embedding
+#define ev_embed_stop stop_embedding
 static void start_embedding(struct ev_loop *ev, ev_embed *w);
+static void stop_embedding(struct ev_loop *ev, ev_embed *w);
 #include "cdef.h"
 #undef MOOD_WATCHER
 #undef ev_child_start
 #undef ev_child_stop
 #undef ev_embed_start
+#undef ev_embed_stop
 
 static const struct mood_type {
     mood_change start, stop;
@@ -738,12 +741,19 @@ static int embeds_still(struct mood_loop *l, struct mood_embed *w)
     return l->held[slot] == &w->head && ev_is_active(&w->ev);
 }
 
+/* A Scheduler's callable of the embedded loop may run the outer one, while libev is
+ * half through with the embedded loop's heap of times. */
+static int is_rescheduling(struct ev_loop *ev)
+{
+    return ((struct mood_loop *)ev_userdata(ev))->rescheduling;
+}
+
 static void on_embed_prepare(struct ev_loop *ev, ev_prepare *prepare, int revents)
 {
     struct mood_embed *w = prepare->data;
     struct mood_loop *l = w->head.loop;
 
-    if (embeds_still(l, w) && !is_broken(l))
+    if (embeds_still(l, w) && !is_broken(l) && !is_rescheduling(w->ev.other))
         libevs_embed_prepare(ev, prepare, revents);
 }
 
@@ -758,6 +768,11 @@ static void on_embed_fork(struct ev_loop *ev, ev_fork *fork, int revents)
 
     if (!embeds_still(l, w))
         return;
+    if (is_rescheduling(other)) {
+        /* In another iteration. */
+        ev_loop_fork(ev);
+        return;
+    }
     /* There must not be fewer references than none, not even in between. */
     rekeep(&w->head);
     /* Its descriptor is about to be closed. */
@@ -768,7 +783,7 @@ static void on_embed_fork(struct ev_loop *ev, ev_fork *fork, int revents)
         return;
     rekeep(&w->head);
     revents = ev_clear_pending(ev, &w->ev);
-    ev_embed_stop(ev, &w->ev);
+    stop_embedding(ev, &w->ev);
     start_embedding(ev, &w->ev);
     if (!w->head.keepalive)
         unkeep(&w->head);
@@ -776,9 +791,26 @@ static void on_embed_fork(struct ev_loop *ev, ev_fork *fork, int revents)
         ev_feed_event(ev, &w->ev, revents);
 }
 
+/* The struct of the embedded loop is there for longer than what libev has of it, and
+ * is kept where libev keeps nothing. */
+#undef ev_embed_set
+#define ev_embed_set(w, loop) ((w)->other = (loop)->ev, (w)->idle.data = (loop))
+
+static struct mood_loop *embedded_by(const ev_embed *w)
+{
+    return w->idle.data;
+}
+
+static void stop_embedding(struct ev_loop *ev, ev_embed *w)
+{
+    ev_embed_stop(ev, w);
+    embedded_by(w)->embedded--;
+}
+
 static void start_embedding(struct ev_loop *ev, ev_embed *w)
 {
     ev_embed_start(ev, w);
+    embedded_by(w)->embedded++;
     libevs_embed_prepare = ev_cb(&w->prepare);
     ev_set_cb(&w->prepare, on_embed_prepare);
     ev_set_cb(&w->fork, on_embed_fork);
@@ -1237,7 +1269,8 @@ static int mood_wakeup(struct mood_loop *l, int fd, int previous)
 
 static int mood_stop(void *p);
 
-/* Python has stopped what it knows of; whatever is left is stopped here. */
+/* Python has stopped what it knows of; whatever of the loop's own is left is stopped
+ * here. MOOD_ACTIVE: something has made another loop embed it again meanwhile. */
 static int mood_loop_destroy(struct mood_loop *l)
 {
     struct ev_loop *ev = l->ev;
@@ -1246,6 +1279,8 @@ static int mood_loop_destroy(struct mood_loop *l)
         return MOOD_RESCHEDULING;
     if (!ev)
         return 0;
+    if (l->embedded)
+        return MOOD_ACTIVE;
     for (int slot = 2; slot < l->room; slot++)
         if (l->held[slot])
             mood_stop(l->held[slot]);
@@ -1794,6 +1829,11 @@ static int mood_start(void *p, int slot)
     case MOOD_TYPE_child:
     case MOOD_TYPE_async:
         error = make_way_for_pipe(l);
+        break;
+    case MOOD_TYPE_embed:
+        /* It can be closed between any two steps of Python's. */
+        if (!embedded_by((ev_embed *)evw)->ev)
+            error = MOOD_CLOSED;
         break;
     }
     if (!error)

@@ -74,6 +74,7 @@ struct mood_loop {
     int direct;    /* the runs that Python does nothing around: 1: those that do
                     * not wait, 2: those that do as well */
     int embedders; /* 0: surely, no Embed watcher of another loop is for this one */
+    int embedded;  /* how many of these are active */
 
     int collecting;   /* inside ev_invoke_pending */
     int has_callback; /* Loop.callback is set */

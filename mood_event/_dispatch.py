@@ -309,19 +309,25 @@ class Queue:
             raise refused("Loop", error)
         self.open = True
 
-    def destroy(self) -> None:
+    def destroy(self) -> bool:
         """Destroy the C loop: nothing will call this queue again.
+
+        Returns:
+            False: an Embed watcher of it has been started meanwhile.
 
         Raises:
             Error: in a Scheduler's callable.
         """
         error = lib.mood_loop_destroy(self.c)
+        if error == lib.MOOD_ACTIVE and any(embed.active for embed in self.embeds):
+            return False
         if error:
             raise refused("Loop.close", error)
         self.open = False
         del self.held[2:]
         self.free.clear()
         del _queues[self.id]
+        return True
 
     @property
     def entered(self) -> bool:

@@ -419,7 +419,8 @@ class Loop:
         A closed loop is good for nothing; closing it again does nothing.
 
         Raises:
-            Error: the loop is running, or this is a Scheduler's callable.
+            Error: the loop is running, or this is a Scheduler's callable, of this loop
+                or of one that embeds it.
             BaseException: what left a Cleanup watcher's callback and was fatal;
                 the loop is closed nevertheless.
 
@@ -430,6 +431,7 @@ class Loop:
             return
         if queue.entered or lib.mood_depth(self._c):
             raise Error("Loop.close: the loop is running")
+        self._check_can_leave()
         error = self._clean_up()
         self._destroy()
         if error is not None:
@@ -459,15 +461,26 @@ class Loop:
                 error = raised
         return error
 
+    def _check_can_leave(self) -> None:
+        """Raise Error if an Embed watcher for this loop cannot be stopped."""
+        for embed in self._queue.embeds:
+            if embed.active:
+                refusal = lib.mood_refusal(embed._queue.c)
+                if refusal:
+                    raise refused("Loop.close", refusal)
+
     def _destroy(self) -> None:
         queue = self._queue
-        for watcher in [*queue.embeds, *queue.held]:
-            if isinstance(watcher, Watcher):
-                watcher._halt()
-        if not queue.open:
-            # What a watcher was the last to refer to has closed the loop.
-            return
-        queue.destroy()
+        while True:
+            self._check_can_leave()
+            for watcher in [*queue.embeds, *queue.held]:
+                if isinstance(watcher, Watcher):
+                    watcher._halt()
+            if not queue.open:
+                # What a watcher was the last to refer to has closed the loop.
+                return
+            if queue.destroy():
+                break
         self._close_wakeup()
         _forget_default(self)
 

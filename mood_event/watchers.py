@@ -1825,12 +1825,15 @@ class Embed(Watcher, kind="embed"):
         if not self.active:
             self._check_other("Embed.start", self._other, self._loop)
             self._other._check_thread("Embed.start")
-        super().start()
         queue = self._other._queue
         if self not in queue.embeds:
             # In this order, and so below: C may count too many, and not too few.
             queue.c.embedders = len(queue.embeds) + 1
             queue.embeds.append(self)
+        try:
+            super().start()
+        finally:
+            self._leave()
 
     def stop(self) -> None:
         """Stop the watcher, active or not, and clear its pending event.

@@ -339,6 +339,83 @@ def gone_within_its_own_sweep(case: Case, method: str) -> None:
     assert inner.depth == outer.depth == 0
 
 
+@row(forked=[False, True])
+def outer_run_in_a_schedulers_callable(case: Case, forked: bool) -> None:
+    """libev is half through with the inner loop's times, and must not run it then."""
+
+    def next_time(watcher: Any, now: float) -> float:
+        if watcher is asked and not ran:
+            ran.append(True)
+            if forked:
+                outer.reset()
+            with case.allows(embed):
+                for _ in range(3):
+                    outer.start(EVRUN_NOWAIT)
+            assert not case.seen
+        return now + 1e6
+
+    ran: list[bool] = []
+    inner, outer = loops(case)
+    embed = outer.embed(inner)
+    embed.start()
+    asked, *others = [inner.scheduler(next_time) for _ in range(4)]
+    for watcher in others:
+        watcher.start()
+    # Of which the kernel is to be told, and then the loop to be run.
+    event(case, inner, case.record)
+    asked.start()
+    assert ran
+    inner.verify()
+    run_until(case, case.seen)
+    case.seen[0][0].stop()
+    inner.close()
+    assert not embed.active
+
+
+@row()
+def closed_in_a_schedulers_callable_of_the_outer(case: Case) -> None:
+    def next_time(watcher: Any, now: float) -> float:
+        with case.raises(Error, "Loop.close: a Scheduler's callable", embed, inner):
+            inner.close()
+        return now + 1e6
+
+    inner, outer = loops(case)
+    embed = outer.embed(inner)
+    embed.start()
+    scheduler = outer.scheduler(next_time)
+    scheduler.start()
+    assert scheduler.active
+    event(case, inner, case.record)
+    run_until(case, case.seen)
+    scheduler.stop()
+    inner.close()
+    assert not embed.active
+
+
+@row()
+def embedded_again_while_it_closes(case: Case) -> None:
+    class Again:
+        def __del__(self) -> None:
+            embed = outer.embed(inner)
+            started.append(embed)
+            embed.start()
+
+    inner, outer = loops(case)
+    started: list[Any] = []
+    embed = outer.embed(inner, None, Again())
+    embed.start()
+    del embed
+    event(case, inner, case.ignore)
+    with case.allows():
+        inner.close()
+    for embed in started:
+        assert not embed.active
+    # PyPy comes to it later, and the loop is closed then.
+    del Again.__del__
+    outer.reset()
+    case.run()
+
+
 # -- exceptions -----------------------------------------------------------------------
 
 
