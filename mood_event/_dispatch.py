@@ -342,6 +342,10 @@ class Queue:
     def take(self, watcher: Any) -> int:
         """A slot for a watcher, which is held from here on."""
         slot = self.free.pop() if self.free else self.new_slot()
+        if watcher._slot:
+            # It has got one meanwhile: a `__del__` or a signal's handler started it.
+            self.free.append(slot)
+            return watcher._slot  # type: ignore[no-any-return]
         # In this order: an interrupt in between leaves a slot to be swept.
         self.held[slot] = watcher
         watcher._slot = slot

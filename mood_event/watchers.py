@@ -376,14 +376,16 @@ class Watcher:
         # A factory has set it, since to find out that nobody has takes long.
         if hasattr(self, "_memory") and self._memory is not None:
             self._check_idle()
+        # In this order: what was there before can be the last to refer to something
+        # whose `__del__` starts this very watcher, and that is to make a new struct.
         self._slot = 0
-        self._loop = loop
-        self._queue = queue
-        self._callback = callback
-        self._data = data
-        self._priority = priority
         self._ptr = _NULL
         self._memory = None
+        self._queue = queue
+        self._priority = priority
+        self._loop = loop
+        self._callback = callback
+        self._data = data
 
     @staticmethod
     def _check_callback(what: str, callback: object) -> Any:
@@ -413,7 +415,11 @@ class Watcher:
 
     def _make(self, slot: int) -> int:
         """Make the struct, and with a slot, start it. Returns what the shim does."""
-        self._memory = self._ptr = ptr = _new(self._struct)
+        ptr = _new(self._struct)
+        if self._ptr is not _NULL and lib.mood_made(self._ptr):
+            # By a `__del__` that the collector has called meanwhile.
+            return _start(self._ptr, slot) if slot else 0
+        self._memory = self._ptr = ptr
         return self._make_struct(  # type: ignore[no-any-return]
             ptr, self._queue.c, slot, self._priority, *self._parameters()
         )
@@ -494,8 +500,12 @@ class Watcher:
             # Queue.take, without the call.
             queue = self._queue
             slot = queue.free.pop() if queue.free else queue.new_slot()
-            queue.held[slot] = self
-            self._slot = slot
+            if self._slot:
+                queue.free.append(slot)
+                slot = self._slot
+            else:
+                queue.held[slot] = self
+                self._slot = slot
         ptr = self._ptr
         error = self._make(slot) if ptr is _NULL else _start(ptr, slot)
         if error:
@@ -931,10 +941,16 @@ class Timer(Watcher, kind="timer"):
 
     def _make(self, slot: int) -> int:
         # Watcher._make, at once: timers are made and started by the thousand.
-        self._memory = self._ptr = ptr = _new(self._struct)
+        ptr = _new(self._struct)
+        if self._ptr is not _NULL:
+            return super()._make(slot)
+        self._memory = self._ptr = ptr
         return _timer_make(  # type: ignore[no-any-return]
             ptr, self._queue.c, slot, self._priority, self._after, self._repeat
         )
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return self._after, self._repeat
 
     def set(self, after: float, repeat: float, /) -> None:
         """Set the times anew, for the next `start`.
@@ -1938,7 +1954,7 @@ class Async(Watcher, kind="async"):
     def _configure(self, loop: Any, callback: Any, data: Any, priority: Any) -> None:
         super()._configure(loop, callback, data, priority)
         # Not when it is first needed: that could be in two threads at once.
-        self._make(0)
+        self._made()
 
     def send(self) -> None:
         """Wake the loop, which calls the callback. From any thread.

@@ -28,7 +28,9 @@ from mood_event import (
     Error,
     Loop,
     Watcher,
+    _dispatch,
     fatal,
+    watchers,
 )
 from mood_event._ffi import ffi
 
@@ -950,6 +952,33 @@ def test_struct_that_was_not_initialised_is_when_it_is_needed(unmade, events, ho
     unmade.feed(EV_CUSTOM)
     assert (unmade.pending, unmade.priority, unmade.keepalive) == (True, 1, True)
     assert unmade.clear() == EV_CUSTOM
+
+
+@pytest.mark.parametrize(
+    ("owner", "step"), [(_dispatch.Queue, "new_slot"), (watchers, "_new")]
+)
+def test_start_within_start(make, home, monkeypatch, owner, step):
+    """A `__del__` that the collector calls, or a signal's handler, can do that."""
+    before = getattr(owner, step)
+    started = []
+
+    def start(*args):
+        result = before(*args)
+        if not started:
+            started.append(True)
+            watcher.start()
+        return result
+
+    watcher = make()
+    home._queue.free.clear()
+    monkeypatch.setattr(owner, step, start)
+    watcher.start()
+    assert watcher.active
+    assert home._queue.held[watcher._slot] is watcher
+    assert home._queue.held.count(watcher) == 1
+    watcher.stop()
+    assert not watcher.active
+    assert watcher not in home._queue.held
 
 
 def test_slot_of_a_struct_that_was_not_initialised_is_swept(unmade, home):

@@ -75,6 +75,35 @@ def init_again_too_early(case: Case, kind: str) -> None:
             loop.close()
 
 
+@row(kind=KINDS, what=["callback", "data"])
+def init_again_and_what_was_there_starts_it(case: Case, kind: str, what: str) -> None:
+    class Starts:
+        def __call__(self, watcher: Any, revents: int) -> None:
+            pass
+
+        def __del__(self) -> None:
+            watcher.start()
+            started.append(watcher)
+
+    started: list[Any] = []
+    for state in ("unmade", "idle"):
+        watcher = make(case, kind, state=state)
+        setattr(watcher, what, Starts())
+        with case.allows():
+            watcher.__init__(*ARGUMENTS[kind](case), case.loop, case.record)
+        # PyPy comes to it later.
+        for _ in range(10):
+            gc.collect()
+        assert started.pop() is watcher
+        assert watcher.active
+        watcher.feed(EV_CUSTOM)
+        case.run()
+        assert (watcher, EV_CUSTOM) in [(w, r & EV_CUSTOM) for w, r in case.seen]
+        watcher.stop()
+        assert not watcher.active
+        case.seen.clear()
+
+
 @row(kind=KINDS)
 def init_again_that_fails(case: Case, kind: str) -> None:
     for state in STATES:
