@@ -965,15 +965,15 @@ class Loop:
         One that was closed too early would otherwise be called for what comes through
         the pipe.
         """
-        refused: list[int] = []
+        taken: list[int] = []
         try:
             while True:
                 pipe = _nonblocking_pipe()
                 if not any(lib.mood_watched(self._c, fd) for fd in pipe):
                     return pipe
-                refused += pipe
+                taken += pipe
         finally:
-            for fd in refused:
+            for fd in taken:
                 os.close(fd)
 
     def _remove_wakeup(self, wakeup: int) -> None:
