@@ -741,19 +741,24 @@ static int embeds_still(struct mood_loop *l, struct mood_embed *w)
     return l->held[slot] == &w->head && ev_is_active(&w->ev);
 }
 
-/* A Scheduler's callable of the embedded loop may run the outer one, while libev is
- * half through with the embedded loop's heap of times. */
-static int is_rescheduling(struct ev_loop *ev)
+/* The struct of the embedded loop is there for longer than what libev has of it, and
+ * is kept where libev keeps nothing. */
+#undef ev_embed_set
+#define ev_embed_set(w, loop) ((w)->other = (loop)->ev, (w)->idle.data = (loop))
+
+static struct mood_loop *embedded_by(const ev_embed *w)
 {
-    return ((struct mood_loop *)ev_userdata(ev))->rescheduling;
+    return w->idle.data;
 }
 
+/* A Scheduler's callable of the embedded loop may run the outer one, while libev is
+ * half through with the embedded loop's heap of times: then it is not run. */
 static void on_embed_prepare(struct ev_loop *ev, ev_prepare *prepare, int revents)
 {
     struct mood_embed *w = prepare->data;
     struct mood_loop *l = w->head.loop;
 
-    if (embeds_still(l, w) && !is_broken(l) && !is_rescheduling(w->ev.other))
+    if (embeds_still(l, w) && !is_broken(l) && !embedded_by(&w->ev)->rescheduling)
         libevs_embed_prepare(ev, prepare, revents);
 }
 
@@ -768,7 +773,7 @@ static void on_embed_fork(struct ev_loop *ev, ev_fork *fork, int revents)
 
     if (!embeds_still(l, w))
         return;
-    if (is_rescheduling(other)) {
+    if (embedded_by(&w->ev)->rescheduling) {
         /* In another iteration. */
         ev_loop_fork(ev);
         return;
@@ -789,16 +794,6 @@ static void on_embed_fork(struct ev_loop *ev, ev_fork *fork, int revents)
         unkeep(&w->head);
     if (revents)
         ev_feed_event(ev, &w->ev, revents);
-}
-
-/* The struct of the embedded loop is there for longer than what libev has of it, and
- * is kept where libev keeps nothing. */
-#undef ev_embed_set
-#define ev_embed_set(w, loop) ((w)->other = (loop)->ev, (w)->idle.data = (loop))
-
-static struct mood_loop *embedded_by(const ev_embed *w)
-{
-    return w->idle.data;
 }
 
 static void stop_embedding(struct ev_loop *ev, ev_embed *w)
@@ -1203,6 +1198,8 @@ static int make_way_for_pipe(struct mood_loop *l)
 
 static void give_back_taken(struct mood_loop *l)
 {
+    if (!l->taken)
+        return;
     while (l->ntaken)
         close(l->taken[--l->ntaken]);
     free(l->taken);

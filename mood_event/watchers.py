@@ -194,19 +194,19 @@ def to_descriptor(what: str, value: Any) -> int:
     """
     if value.__class__ is int and 0 <= value <= INT_MAX:
         return value  # type: ignore[no-any-return]
+    owner = value
     if not isinstance(value, int):
         fileno = getattr(value, "fileno", None)
         if fileno is None:
             raise TypeError(
                 f"{what}: fd must be an int or have a fileno() method, got {value!r}"
             )
-        owner, value = value, fileno()
+        value = fileno()
         if not isinstance(value, int):
             raise TypeError(f"{what}: fileno() must return an int, got {value!r}")
-        if value < 0:
-            raise ValueError(f"{what}: fd must be >= 0, got {value!r} from {owner!r}")
     if value < 0:
-        raise ValueError(f"{what}: fd must be >= 0, got {value!r}")
+        origin = "" if value is owner else f" from {owner!r}"
+        raise ValueError(f"{what}: fd must be >= 0, got {value!r}{origin}")
     return to_int(what, "fd", value)
 
 

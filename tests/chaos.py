@@ -58,7 +58,7 @@ class Chaos:
             (lambda loop: self.any_watcher().stop(), 8),
             (lambda loop: self.any_watcher().feed(self.pick(1, 2, 0x100, -1)), 2),
             (lambda loop: self.any_watcher().feed(EV_CUSTOM), 3),
-            (lambda loop: self.call_method(self.any_watcher(), METHODS), 6),
+            (lambda loop: self.call_method(self.any_watcher()), 6),
             (lambda loop: self.set_attribute(self.any_watcher()), 3),
             (lambda loop: self.any_watcher().__init__(*self.values(6)), 2),
             (self.run, 16),
@@ -158,8 +158,8 @@ class Chaos:
         if loop.depth < 4:
             loop.start(EVRUN_NOWAIT)
 
-    def call_method(self, watcher: Any, names: "tuple[str, ...]") -> None:
-        getattr(watcher, self.pick(*names))(*self.values(3))
+    def call_method(self, watcher: Any) -> None:
+        getattr(watcher, self.pick(*METHODS))(*self.values(3))
 
     def set_attribute(self, watcher: Any) -> None:
         setattr(watcher, self.pick(*ATTRIBUTES), self.value())
