@@ -36,6 +36,7 @@ MOOD_WATCHER(async, EV_ASYNC, (), (), )
 /* A loop. Python allocates it, mood_loop_open fills it. */
 struct mood_loop {
     int *events;
+    int count;
     int *retired;
     int *gathered;
     int direct;
@@ -84,8 +85,10 @@ int mood_wakeup(mood_loop *, int fd, int previous);
 int mood_watched(mood_loop *, int fd);
 void mood_exit(void);
 
-/* A watcher: each of these takes the struct of any type, made or not, or NULL. */
+/* A watcher: each of these takes the struct of any type, made or not, or NULL. A slot
+ * is where Python's table has the watcher, and 0 if C is to have it by one already. */
 int mood_made(void *watcher);
+int mood_discard(void *watcher, int position);
 int mood_start(void *watcher, int slot);
 int mood_stop(void *watcher);
 int mood_active(void *watcher);
@@ -144,11 +147,13 @@ int mood_debug(void);
 #define MOOD_STRANGE ...
 #define MOOD_INDIRECT ...
 #define MOOD_BROKEN ...
+#define MOOD_DELIVERED ...
 
 #define MOOD_MANY ...
 
 /* What a function says that has stopped a watcher: the sum of these. */
 #define MOOD_LET_GO ...
+#define MOOD_LATER ...
 #define MOOD_FORGOTTEN ...
 
 #define EV_NONE ...
@@ -194,7 +199,7 @@ int mood_debug(void);
 #define EVBREAK_ALL ...
 
 /* What the shim calls: mood_event/_dispatch.py. */
-extern "Python" void mood_on_batch(int loop, int count, int retired);
+extern "Python" void mood_on_batch(int loop, int retired);
 extern "Python" void mood_on_event(int loop, int slot, int revents);
 extern "Python" void mood_on_callback(int loop);
 extern "Python" void mood_on_error(int loop, int slot, int errnum);

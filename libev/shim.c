@@ -56,7 +56,7 @@
 
 #include "shim.h"
 
-static void mood_on_batch(int loop, int count, int retired);
+static void mood_on_batch(int loop, int retired);
 static void mood_on_event(int loop, int slot, int revents);
 static void mood_on_callback(int loop);
 static void mood_on_error(int loop, int slot, int errnum);
@@ -340,7 +340,7 @@ static int is_made(const void *p)
 {
     const mood_watcher *w = p;
 
-    return w && w->loop;
+    return w && w->loop && !w->discarded;
 }
 
 static ev_watcher *watcher_ev(mood_watcher *w)
@@ -436,10 +436,15 @@ static void deliver(struct mood_loop *l)
         mood_spill(l, 0);
     else if (count == 1 && !retired) {
         l->count = 0;
-        if (l->events[0])
+        if (l->events[0]) {
+            struct mood_delivery delivery = {l->events[0], l->delivery};
+
+            l->delivery = &delivery;
             mood_on_event(l->id, l->events[0], l->events[1]);
+            l->delivery = delivery.outer;
+        }
     } else if (count) {
-        mood_on_batch(l->id, count, retired);
+        mood_on_batch(l->id, retired);
         l->count = 0;
     }
     l->delivered |= count;
@@ -532,6 +537,7 @@ static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
             flush(l);
             return;
         } else {
+            struct mood_delivery delivery;
             int errnum = l->errnum;
 
             if (w->type == MOOD_TYPE_io) {
@@ -544,7 +550,11 @@ static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
                 if (!ev_is_active(io))
                     ev_io_set(io, io->fd, io->events);
             }
+            delivery.slot = w->slot;
+            delivery.outer = l->delivery;
+            l->delivery = &delivery;
             mood_on_error(l->id, w->slot, errnum);
+            l->delivery = delivery.outer;
             return;
         }
     }
@@ -869,10 +879,24 @@ static int is_strange(const mood_watcher *w, int slot)
                                        : slot > 2 * l->room + 256);
 }
 
+static int is_being_delivered(const struct mood_loop *l, int slot)
+{
+    const struct mood_delivery *d = l->delivery;
+
+    while (d && d->slot != slot)
+        d = d->outer;
+    return d != NULL;
+}
+
 static int hold(mood_watcher *w, int slot)
 {
-    int error = is_strange(w, slot) ? MOOD_STRANGE : make_room(w->loop, slot);
+    int error;
 
+    if (!slot)
+        return w->slot ? 0 : MOOD_UNHELD;
+    if (!w->slot && is_being_delivered(w->loop, slot))
+        return MOOD_DELIVERED;
+    error = is_strange(w, slot) ? MOOD_STRANGE : make_room(w->loop, slot);
     if (!error) {
         w->slot = slot;
         w->loop->held[slot] = w;
@@ -882,11 +906,13 @@ static int hold(mood_watcher *w, int slot)
 
 static int let_go(mood_watcher *w)
 {
-    if (!w->slot)
+    int slot = w->slot;
+
+    if (!slot)
         return 0;
-    w->loop->held[w->slot] = NULL;
+    w->loop->held[slot] = NULL;
     w->slot = 0;
-    return MOOD_LET_GO;
+    return is_being_delivered(w->loop, slot) ? MOOD_LET_GO | MOOD_LATER : MOOD_LET_GO;
 }
 
 static int is_idle(mood_watcher *w)
@@ -1737,7 +1763,10 @@ static int make_way_for(struct mood_loop *l, int fd)
     static int mood_##name##_make(struct mood_##name *w, struct mood_loop *l,  \
                                   int slot, int priority MOOD_MORE params)     \
     {                                                                          \
-        memset(w, 0, sizeof *w);                                               \
+        if (!w || w->head.discarded)                                           \
+            return MOOD_UNMADE;                                                \
+        if (is_made(w))                                                        \
+            return slot ? mood_start(w, slot) : 0;                             \
         w->head.loop = l;                                                      \
         w->head.type = MOOD_TYPE_##name;                                       \
         w->head.keepalive = 1;                                                 \
@@ -1929,6 +1958,28 @@ static int mood_pending(void *p, int position)
                           (is_ready(w) && w->ready >= position));
 }
 
+/* Before Python configures the watcher anew, with another struct: let go of this one,
+ * which nothing can start from here on. */
+static int mood_discard(void *p, int position)
+{
+    mood_watcher *w = p;
+    int result = 0;
+
+    if (!w)
+        return 0;
+    if (is_made(w)) {
+        if (ev_is_active(watcher_ev(w)))
+            return MOOD_ACTIVE;
+        if (mood_pending(w, position))
+            return MOOD_PENDING;
+        if (w->loop->ev)
+            result = mood_stop(w);
+    }
+    if (result >= 0)
+        w->discarded = 1;
+    return result;
+}
+
 static int mood_clear(void *p, int position, int *revents)
 {
     mood_watcher *w = p;
@@ -1967,6 +2018,8 @@ static int mood_set_priority(void *p, int priority, int position)
     mood_watcher *w = p;
 
     REFUSE_WATCHER(w);
+    if (ev_is_active(watcher_ev(w)))
+        return MOOD_ACTIVE;
     if (mood_pending(w, position))
         return MOOD_PENDING;
     ev_set_priority(watcher_ev(w), priority);
@@ -2053,7 +2106,8 @@ static double on_reschedule(ev_periodic *evw, double now) EV_NOEXCEPT
 
 static int mood_periodic_set_scheduler(struct mood_periodic *w)
 {
-    ev_periodic_set(&w->ev, 0., 0., on_reschedule);
+    if (is_made(w))
+        ev_periodic_set(&w->ev, 0., 0., on_reschedule);
     return 0;
 }
 

@@ -24,6 +24,7 @@ typedef struct mood_watcher {
     unsigned char failed;    /* a Scheduler whose callable gave no time */
     unsigned char reaped;    /* a Child whose process has ended */
     unsigned char gathers;   /* an Io whose events are gathered, not delivered */
+    unsigned char discarded; /* Python configures the watcher anew */
 } mood_watcher;
 
 enum {
@@ -59,6 +60,8 @@ struct mood_loop {
     int *retired;
     int nretired;
     unsigned char *retiring; /* by slot: it is in there, once */
+
+    struct mood_delivery *delivery; /* of single events: the innermost one */
 
     /* What was gathered in this run: fd, revents, fd, revents, ... */
     int *gathered;
@@ -113,6 +116,13 @@ struct mood_loop {
     int reap_later;
 };
 
+/* Python is given an event by its slot, and a signal's handler or a `__del__` can come
+ * before it has looked up whose that is. Nobody else may have the slot by then. */
+struct mood_delivery {
+    int slot;
+    struct mood_delivery *outer;
+};
+
 enum {
     MOOD_CLOSED = -5001,
     MOOD_RESCHEDULING = -5002,
@@ -129,7 +139,8 @@ enum {
     MOOD_NO_MEMORY = -5013,
     MOOD_STRANGE = -5014,
     MOOD_INDIRECT = -5015,
-    MOOD_BROKEN = -5016
+    MOOD_BROKEN = -5016,
+    MOOD_DELIVERED = -5017
 };
 
 /* What mood_gathered returns more than this by, is how many events there are. */
@@ -138,7 +149,8 @@ enum {
 /* What a function says that has stopped a watcher: the sum of these. */
 enum {
     MOOD_LET_GO = 1,   /* its slot is free */
-    MOOD_FORGOTTEN = 2 /* times n: the nth event of the ready queue was its */
+    MOOD_LATER = 2,    /* but not to be taken yet: its event is being delivered */
+    MOOD_FORGOTTEN = 4 /* times n: the nth event of the ready queue was its */
 };
 
 #endif

@@ -78,6 +78,7 @@ _REFUSALS = {
     lib.MOOD_ELSEWHERE: "another thread runs the loop",
     lib.MOOD_SILENT: "no Async watcher was ever active on the loop",
     lib.MOOD_ACTIVE: "the watcher is active",
+    lib.MOOD_UNMADE: "the watcher is being configured anew",
     lib.MOOD_STRANGE: "a private attribute of the watcher was replaced",
 }
 
@@ -244,6 +245,9 @@ class Queue:
         held: the watchers that are active or pending, by slot. Slot 0 is nobody,
             slot 1 the queue itself, for the calls of other threads.
         free: the slots that nobody has.
+        later: more of them, not to be taken before the others.
+        blocks: counts the blocks of slots that were made.
+        changes: counts what was done to what C has for Python while that reads it.
         batch: what is being delivered; None: nothing is.
         rest: the iterator over it.
         open: False once the loop is closed.
@@ -259,8 +263,10 @@ class Queue:
     __slots__ = (
         "__weakref__",
         "batch",
+        "blocks",
         "c",
         "calls",
+        "changes",
         "embeds",
         "failed",
         "free",
@@ -268,6 +274,7 @@ class Queue:
         "held",
         "id",
         "kept",
+        "later",
         "loop",
         "open",
         "raising",
@@ -290,6 +297,9 @@ class Queue:
             _import_late()
         self.held: list[Any] = [_NOBODY, self]
         self.free: list[int] = []
+        self.later: list[int] = []
+        self.blocks = itertools.count()
+        self.changes = 0
         self.batch: list[int] | None = None
         self.rest: Iterator[int] | None = None
         self.kept: BaseException | None = None
@@ -324,8 +334,10 @@ class Queue:
         if error:
             raise refused("Loop.close", error)
         self.open = False
-        del self.held[2:]
         self.free.clear()
+        self.later.clear()
+        # As long as it was: this may be inside of what frees a slot.
+        self.held[2:] = [None] * (len(self.held) - 2)
         del _queues[self.id]
         return True
 
@@ -338,55 +350,91 @@ class Queue:
         return bool(self.c.running or self.c.invoking)
 
     # -- slots
+    #
+    # A `__del__` or a signal's handler can come between any two calls here, and into
+    # what calls this, and start and stop the same watcher. So whoever gives C a slot
+    # looks afterwards whether the watcher has it still, and whoever frees one frees
+    # the slot that C had let go of, whichever the watcher has by then.
 
     def take(self, watcher: Any) -> int:
-        """A slot for a watcher, which is held from here on."""
+        """A slot for a watcher, which is held from here on; 0: it has got one."""
         slot = self.free.pop() if self.free else self.new_slot()
         if watcher._slot:
-            # It has got one meanwhile: a `__del__` or a signal's handler started it.
+            # Meanwhile: a `__del__` or a signal's handler has started it.
             self.free.append(slot)
-            return watcher._slot  # type: ignore[no-any-return]
+            return 0
         # In this order: an interrupt in between leaves a slot to be swept.
         self.held[slot] = watcher
         watcher._slot = slot
         return slot
 
     def new_slot(self) -> int:
-        """A slot that there was not before; some more are free then."""
-        slot = len(self.held)
-        more = min(slot, 256)
-        self.held.extend([None] * more)
-        # The lowest is to be taken first.
-        self.free.extend(range(slot + more - 1, slot, -1))
+        """A slot where none is free; some more are free then."""
+        if not self.later:
+            return self._make_block()
+        later, self.later = self.later, []
+        slot = later.pop()
+        self.free.extend(later)
         return slot
 
-    def release(self, watcher: Any) -> None:
-        """Free the slot of a watcher that C has let go of."""
-        slot = watcher._slot
+    def _make_block(self) -> int:
+        # Counted, and not by the length: who comes in between counts as well.
+        slot = 2 + _BLOCK * next(self.blocks)
+        end = slot + _BLOCK
+        self.held.extend([None] * (end - len(self.held)))
+        # The lowest is to be taken first.
+        self.free.extend(range(end - 1, slot, -1))
+        return slot
+
+    def release(self, watcher: Any, slot: int, later: int = 0) -> None:
+        """Free the slot that C has let go of, and that the watcher had by then."""
         # In this order: an interrupt in between leaves a watcher held too long.
-        watcher._slot = 0
-        self.held[slot] = None
-        self.free.append(slot)
+        if watcher._slot == slot:
+            watcher._slot = 0
+        if self.held[slot] is watcher:
+            self.held[slot] = None
+            (self.later if later else self.free).append(slot)
+
+    def put_off(self, watcher: Any, slot: int) -> None:
+        """Free a slot that cannot be taken now, and have another one."""
+        self.release(watcher, slot, lib.MOOD_LATER)
+        if not self.free:
+            self.free.append(self._make_block())
+
+    def reconcile(self, watcher: Any, slot: int) -> None:
+        """Give a watcher the slot back that C has it by, or free it if C has not."""
+        if not watcher._slot and not lib.mood_retirable(watcher._ptr):
+            for slots in (self.free, self.later):
+                if slot in slots:
+                    slots.remove(slot)
+            self.held[slot] = watcher
+            watcher._slot = slot
+        elif self.held[slot] is watcher and watcher._slot != slot:
+            self.held[slot] = None
+            self.free.append(slot)
 
     def retire(self) -> None:
         """Free the slots of the watchers that libev stopped and that are delivered."""
+        self.changes = changes = self.changes + 1
         count = lib.mood_retire(self.c)
-        for slot in _unpack(self.c.retired, count) if count else ():
+        slots = _unpack(self.c.retired, count) if count else ()
+        if self.changes != changes:
+            # A nested run has retired others, and these are theirs.
+            self.sweep()
+            return
+        for slot in slots:
             watcher = self.held[slot]
             if watcher is not None:
-                self.release(watcher)
+                self.release(watcher, slot)
 
     def sweep(self) -> None:
         """Free every slot that can be: an interrupt may have kept some from it."""
         for slot in range(2, len(self.held)):
             watcher = self.held[slot]
-            if watcher is None:
-                continue
-            if watcher._slot != slot:
-                self.held[slot] = None
-                self.free.append(slot)
-            elif lib.mood_retirable(watcher._ptr):
-                self.release(watcher)
+            if watcher is not None and (
+                watcher._slot != slot or lib.mood_retirable(watcher._ptr)
+            ):
+                self.release(watcher, slot, lib.MOOD_LATER)
 
     # -- the batch
 
@@ -403,13 +451,17 @@ class Queue:
             result: what a function of the shim said that has stopped a watcher.
         """
         index = 2 * (result // lib.MOOD_FORGOTTEN - 1)
-        if self.rest is not None and self.batch is not None and index < len(self.batch):
+        if self.rest is None or self.batch is None:
+            self.changes += 1
+        elif index < len(self.batch):
             self.batch[index] = 0
 
     def spill(self, position: int) -> None:
         """Give the batch back to libev from `position` on, and end it here."""
         lib.mood_spill(self.c, position)
-        if self.batch is not None:
+        if self.rest is None or self.batch is None:
+            self.changes += 1
+        else:
             self.batch.clear()
         self.rest = None
 
@@ -588,6 +640,10 @@ class Queue:
                 self.keep(exc, watcher)
 
 
+# How many slots are made at once.
+_BLOCK = 32
+
+
 def _delivered(batch: list[int], rest: Any) -> int:
     """How many pairs of `batch` the iterator over it has given out."""
     left: int = rest.__length_hint__()
@@ -680,9 +736,10 @@ def _restore(queue: Queue, frame: FrameType, trace: TracebackType) -> None:
         queue.spill(max(position, 0))
     elif frame.f_code is mood_on_event.__code__ and not _was_called(trace):
         slot = variables["slot"]
+        watcher = queue.held[slot]
         # For the calls of other threads there is no struct: keep() sees to them.
-        if slot != queue._slot:
-            lib.mood_feed(queue.held[slot]._ptr, slot, variables["revents"])
+        if watcher is not None and watcher is not queue:
+            lib.mood_feed(watcher._ptr, slot, variables["revents"])
     elif frame.f_code is mood_on_reschedule.__code__:
         # C is told that it has failed, and has it stopped.
         watcher = queue.held[variables["slot"]]
@@ -701,14 +758,24 @@ def _extern(**kwargs: Any) -> Callable[[F], F]:
 
 
 @_extern(onerror=_interrupted)
-def mood_on_batch(loop: int, count: int, retired: int) -> None:
+def mood_on_batch(loop: int, retired: int) -> None:
     """Deliver the ready queue."""
     queue = running.get(loop) or _queues[loop]()
-    queue.batch = batch = _unpack(queue.c.events, 2 * count)
-    queue.rest = rest = iter(batch)
+    changes = queue.changes
+    # Counted here: a `__del__` or a signal's handler may have come since C did.
+    batch = _unpack(queue.c.events, 2 * queue.c.count)
+    rest = iter(batch)
+    queue.batch = batch
+    queue.rest = rest
+    if queue.changes != changes:
+        # And in between: what there is now comes again.
+        queue.spill(0)
     held = queue.held
     for slot, revents in zip(rest, rest):
         watcher = held[slot]
+        if watcher is None:
+            # See mood_on_event.
+            continue
         callback = watcher._callback
         try:
             callback(watcher, revents)
@@ -724,6 +791,9 @@ def mood_on_event(loop: int, slot: int, revents: int) -> None:
     """Deliver a single event, which costs half as much as a batch of one."""
     queue = running.get(loop) or _queues[loop]()
     watcher = queue.held[slot]
+    if watcher is None:
+        # A `__del__` or a signal's handler has just stopped it.
+        return
     callback = watcher._callback
     try:
         callback(watcher, revents)
@@ -749,8 +819,9 @@ def mood_on_error(loop: int, slot: int, errnum: int) -> None:
     """An EV_ERROR: stop the watcher and the loop, do not call the callback."""
     queue = _queues[loop]()
     watcher = queue.held[slot]
-    queue.keep(watcher_error(watcher, errnum), watcher)
-    watcher._halt()
+    if watcher is not None:
+        queue.keep(watcher_error(watcher, errnum), watcher)
+        watcher._halt()
 
 
 def watcher_error(watcher: object, errnum: int) -> Exception:

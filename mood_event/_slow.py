@@ -99,14 +99,24 @@ def _warn(queue: Any, watcher: Any, callback: Any, seconds: float) -> None:
 # -- in place of _dispatch.py's --------------------------------------------------------
 
 
-def mood_on_batch(loop: int, count: int, retired: int) -> None:
+def mood_on_batch(loop: int, retired: int) -> None:
     """Deliver the ready queue."""
     queue: Any = running.get(loop) or _queues[loop]()
-    queue.batch = batch = _unpack(queue.c.events, 2 * count)
-    queue.rest = rest = iter(batch)
+    changes = queue.changes
+    # Counted here: a `__del__` or a signal's handler may have come since C did.
+    batch = _unpack(queue.c.events, 2 * queue.c.count)
+    rest = iter(batch)
+    queue.batch = batch
+    queue.rest = rest
+    if queue.changes != changes:
+        # And in between: what there is now comes again.
+        queue.spill(0)
     held = queue.held
     for slot, revents in zip(rest, rest):
         watcher = held[slot]
+        if watcher is None:
+            # See mood_on_event.
+            continue
         started, nested = _clock(), queue.calls.nested
         callback = watcher._callback
         try:
@@ -123,6 +133,9 @@ def mood_on_event(loop: int, slot: int, revents: int) -> None:
     """Deliver a single event, which costs half as much as a batch of one."""
     queue: Any = running.get(loop) or _queues[loop]()
     watcher = queue.held[slot]
+    if watcher is None:
+        # A `__del__` or a signal's handler has just stopped it.
+        return
     started, nested = _clock(), queue.calls.nested
     callback = watcher._callback
     try:

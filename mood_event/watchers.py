@@ -91,8 +91,11 @@ _stop = lib.mood_stop
 _is_active = lib.mood_active
 _is_pending = lib.mood_pending
 _LET_GO = lib.MOOD_LET_GO
+_FORGOTTEN = lib.MOOD_FORGOTTEN
 _UNMADE = lib.MOOD_UNMADE
 _UNHELD = lib.MOOD_UNHELD
+_DELIVERED = lib.MOOD_DELIVERED
+_ONLY_WHEN_IDLE = {lib.MOOD_ACTIVE: "active", lib.MOOD_PENDING: "pending"}
 _io_set = lib.mood_io_set
 _io_modify = lib.mood_io_modify
 _io_watch = lib.mood_io_watch
@@ -374,8 +377,14 @@ class Watcher:
             # By identity: 0.0 and "" are false as well.
             priority = _clamp(to_int(type(self).__name__, "priority", priority))
         # A factory has set it, since to find out that nobody has takes long.
-        if hasattr(self, "_memory") and self._memory is not None:
-            self._check_idle()
+        if hasattr(self, "_memory"):
+            memory = self._memory
+            while memory is not None:
+                self._discard()
+                if self._memory is memory:
+                    break
+                # A signal's handler has done so as well: there is another struct.
+                memory = self._memory
         # In this order: what was there before can be the last to refer to something
         # whose `__del__` starts this very watcher, and that is to make a new struct.
         self._slot = 0
@@ -391,17 +400,14 @@ class Watcher:
     def _check_callback(what: str, callback: object) -> Any:
         return to_callback(what, callback)
 
-    def _check_idle(self) -> None:
-        """Before `__init__` is done again: libev must not know the watcher."""
-        self._check_inactive("init")
-        if self.pending:
-            raise Error(
-                f"{type(self).__name__}: cannot init a watcher while it is pending"
-            )
+    def _discard(self) -> None:
+        """Before `__init__` is done again: nothing can start the old struct then."""
         # In its last event it has its slot still.
-        result = _stop(self._ptr)
-        if result and self._queue.open:
-            self._settle("__init__", result)
+        slot = self._slot
+        result = lib.mood_discard(self._ptr, self._queue.position())
+        self._check_idle("init", result)
+        if result:
+            self._settle("__init__", result, slot)
 
     def _is_initialised(self) -> bool:
         try:
@@ -416,12 +422,12 @@ class Watcher:
     def _make(self, slot: int) -> int:
         """Make the struct, and with a slot, start it. Returns what the shim does."""
         ptr = _new(self._struct)
-        if self._ptr is not _NULL and lib.mood_made(self._ptr):
-            # By a `__del__` that the collector has called meanwhile.
-            return _start(self._ptr, slot) if slot else 0
-        self._memory = self._ptr = ptr
+        # A `__del__` that the collector has called can have made one meanwhile. Once
+        # there is one it stays, as it can be started from there on.
+        if self._ptr is _NULL:
+            self._memory = self._ptr = ptr
         return self._make_struct(  # type: ignore[no-any-return]
-            ptr, self._queue.c, slot, self._priority, *self._parameters()
+            self._ptr, self._queue.c, slot, self._priority, *self._parameters()
         )
 
     def _parameters(self) -> tuple[Any, ...]:
@@ -435,10 +441,16 @@ class Watcher:
             self._check_set(error)
 
     def _made(self) -> Any:
-        """The struct, made now if it was not."""
+        """The struct, made now if it was not.
+
+        Raises:
+            Error: this comes in between while `__init__` is done again.
+        """
         ptr = self._ptr
-        if not lib.mood_made(ptr):
-            self._make(0)
+        while not lib.mood_made(ptr):
+            error = self._make(0)
+            if error and self._ptr is ptr is not _NULL:
+                raise refused(type(self).__name__, error)
             ptr = self._ptr
         return ptr
 
@@ -464,16 +476,17 @@ class Watcher:
         """What tells this watcher from others of its type, for `repr`."""
         return []
 
-    def _check_inactive(self, verb: str) -> None:
-        if _is_active(self._ptr):
+    def _check_idle(self, verb: str, error: int) -> None:
+        """Raise what it is to the caller that the shim wants an idle watcher."""
+        if error in _ONLY_WHEN_IDLE:
             raise Error(
-                f"{type(self).__name__}: cannot {verb} a watcher while it is active"
+                f"{type(self).__name__}: cannot {verb} a watcher while it is "
+                f"{_ONLY_WHEN_IDLE[error]}"
             )
 
     def _check_set(self, error: int) -> None:
         """Raise what an error of `_set_struct` is; without a struct, it is none."""
-        if error == lib.MOOD_ACTIVE:
-            self._check_inactive("set")
+        self._check_idle("set", error)
         if error != _UNMADE:
             raise self._refused("set", error)
 
@@ -496,20 +509,26 @@ class Watcher:
         libev: ev_TYPE_start
         """
         slot = self._slot
-        if not slot:
-            # Queue.take, without the call.
-            queue = self._queue
-            slot = queue.free.pop() if queue.free else queue.new_slot()
-            if self._slot:
-                queue.free.append(slot)
-                slot = self._slot
-            else:
-                queue.held[slot] = self
-                self._slot = slot
+        if slot:
+            error = _start(self._ptr, 0)
+            if error and self._must_repeat("start", self._queue, slot, 0, error):
+                Watcher.start(self)
+            return
+        # Queue.take, without the call.
+        queue = self._queue
+        slot = queue.free.pop() if queue.free else queue.new_slot()
+        if self._slot:
+            queue.free.append(slot)
+            Watcher.start(self)
+            return
+        queue.held[slot] = self
+        self._slot = slot
         ptr = self._ptr
         error = self._make(slot) if ptr is _NULL else _start(ptr, slot)
-        if error:
-            self._start_again(slot, error)
+        if (error or self._slot != slot) and self._must_repeat(
+            "start", queue, 0, slot, error
+        ):
+            Watcher.start(self)
 
     def stop(self) -> None:
         """Stop the watcher, active or not, and clear its pending event.
@@ -522,28 +541,81 @@ class Watcher:
 
         libev: ev_TYPE_stop
         """
+        slot = self._slot
         result = _stop(self._ptr)
-        if result > 0:
-            queue = self._queue
-            if result != _LET_GO:
-                queue.forget(result)
+        if 0 < result < _FORGOTTEN and slot and self._slot == slot:
             # Queue.release, without the call.
-            slot = self._slot
+            queue = self._queue
             self._slot = 0
             queue.held[slot] = None
-            queue.free.append(slot)
+            (queue.free if result == _LET_GO else queue.later).append(slot)
         elif result:
-            self._settle("stop", result)
+            self._settle("stop", result, slot)
 
-    def _start_again(self, slot: int, error: int) -> None:
-        """Raise what kept the watcher from being started, unless it can be."""
-        if error == _UNMADE:
-            error = self._make(slot)
-        if error:
-            self._release_if_idle()
-            raise self._refused("start", error)
+    def _must_repeat(
+        self, method: str, queue: Queue, had: int, slot: int, result: int
+    ) -> bool:
+        """Look after the slot that C was given for what then failed, or lost it.
 
-    def _settle(self, method: str, result: int) -> None:
+        Args:
+            method: what is to be done, for an exception.
+            queue: the queue of the slots.
+            had: the slot that the watcher had before, or 0.
+            slot: the one that it took for this, and that C was given, or 0.
+            result: what the shim's function has returned.
+
+        Returns:
+            Whether that function has to be called again.
+
+        Raises:
+            Error, OSError, MemoryError: the shim refuses.
+        """
+        if self._queue is not queue:
+            # It has got another loop meanwhile.
+            self._halt()
+            queue.release(self, slot)
+            return True
+        if result == _UNMADE:
+            # An interrupt has left it like that, or is just between two steps.
+            result = self._make(0)
+            if not result:
+                queue.release(self, slot)
+                return True
+        if result == _UNHELD:
+            if had and self._slot == had:
+                # Whoever is between taking and using this slot, or between having
+                # it let go of and freeing it, goes on to free it.
+                self._slot = 0
+            queue.release(self, slot)
+            return True
+        if result == _DELIVERED:
+            queue.put_off(self, slot)
+            return True
+        if result < 0:
+            if self._slot != (had or slot):
+                queue.release(self, slot)
+                return True
+            self._release_if_idle(slot)
+            raise self._refused(method, result)
+        if slot and self._slot != slot:
+            queue.reconcile(self, slot)
+        return False
+
+    def _reset(self, reset: Callable[[Any, int], int]) -> None:
+        """Reset, by a function of the shim, one that may not have a slot."""
+        queue = self._queue
+        ptr = self._made()
+        had = self._slot
+        slot = 0 if had else queue.take(self)
+        result = reset(ptr, slot)
+        if (result < 0 or (slot and self._slot != slot)) and self._must_repeat(
+            "reset", queue, had, slot, result
+        ):
+            Watcher._reset(self, reset)
+        elif result:
+            self._settle("reset", result, had or slot)
+
+    def _settle(self, method: str, result: int, slot: int) -> None:
         """Do what the result of a shim function that can stop a watcher asks for."""
         queue = self._queue
         if result == _UNMADE:
@@ -551,20 +623,25 @@ class Watcher:
             result = lib.mood_refusal(queue.c) or _LET_GO
         if result < 0:
             raise self._refused(method, result)
-        if result >= lib.MOOD_FORGOTTEN:
+        if result >= _FORGOTTEN:
             queue.forget(result)
-        if result & _LET_GO and self._slot:
-            queue.release(self)
+        if result & _LET_GO:
+            had = self._slot == slot
+            queue.release(self, slot, result & lib.MOOD_LATER)
+            if not had:
+                # It had got another one, before C let go of it or since.
+                self._release_if_idle(self._slot)
 
     def _halt(self) -> None:
         """Stop, whatever a subclass makes of `stop`, unless the loop is closed."""
+        slot = self._slot
         result = _stop(self._ptr)
         if result > 0:
-            self._settle("stop", result)
+            self._settle("stop", result, slot)
 
-    def _release_if_idle(self) -> None:
-        if self._slot and lib.mood_retirable(self._ptr):
-            self._queue.release(self)
+    def _release_if_idle(self, slot: int) -> None:
+        if slot and lib.mood_retirable(self._ptr):
+            self._queue.release(self, slot)
 
     def invoke(self, revents: int, /) -> None:
         """Call the callback now with `revents`, pending or not.
@@ -608,9 +685,10 @@ class Watcher:
         libev: ev_clear_pending
         """
         revents = _new("int *")
+        slot = self._slot
         result = lib.mood_clear(self._ptr, self._queue.position(), revents)
         if result:
-            self._settle("clear", result)
+            self._settle("clear", result, slot)
         return revents[0]  # type: ignore[no-any-return]
 
     def feed(self, revents: int, /) -> None:
@@ -630,10 +708,14 @@ class Watcher:
         """
         revents = to_int(f"{type(self).__name__}.feed", "revents", revents)
         ptr = self._made()
-        error = lib.mood_feed(ptr, self._slot or self._queue.take(self), revents)
-        if error:
-            self._release_if_idle()
-            raise self._refused("feed", error)
+        queue = self._queue
+        had = self._slot
+        slot = 0 if had else queue.take(self)
+        error = lib.mood_feed(ptr, slot, revents)
+        if (error or (slot and self._slot != slot)) and self._must_repeat(
+            "feed", queue, had, slot, error
+        ):
+            Watcher.feed(self, revents)
 
     # -- attributes
 
@@ -687,15 +769,11 @@ class Watcher:
     def priority(self, priority: int) -> None:
         what = type(self).__name__
         priority = _clamp(to_int(what, "priority", priority))
-        self._check_inactive("set the priority of")
-        position = self._queue.position()
-        error = lib.mood_set_priority(self._made(), priority, position)
+        ptr = self._made()
+        error = lib.mood_set_priority(ptr, priority, self._queue.position())
+        self._check_idle("set the priority of", error)
         if error:
-            raise Error(
-                f"{what}: cannot set the priority of a watcher while it is pending"
-                if error == lib.MOOD_PENDING
-                else str(refused(f"{what}.priority", error))
-            )
+            raise refused(f"{what}.priority", error)
 
     @property
     def active(self) -> bool:
@@ -849,11 +927,14 @@ class Io(Watcher, kind="io"):
 
     def _watch(self, events: int) -> None:
         """Start to watch for these events, for aio.py. Called while it is inactive."""
-        slot = self._slot or self._queue.take(self)
+        queue = self._queue
+        had = self._slot
+        slot = 0 if had else queue.take(self)
         error = _io_watch(self._ptr, slot, events)
-        if error:
-            self._release_if_idle()
-            raise self._refused("start", error)
+        if (error or (slot and self._slot != slot)) and self._must_repeat(
+            "start", queue, had, slot, error
+        ):
+            self._watch(events)
         self._events = events
 
     def _modify(self, events: int) -> None:
@@ -983,18 +1064,12 @@ class Timer(Watcher, kind="timer"):
 
         libev: ev_timer_again
         """
+        slot = self._slot
         result = _timer_again(self._ptr)
-        if result:
-            self._reset(result)
-
-    def _reset(self, result: int) -> None:
-        """The rest of `reset`, for which there is something left to do."""
         if result == _UNHELD:
-            slot = self._slot or self._queue.take(self)
-            result = lib.mood_timer_reset(self._made(), slot)
-        if result < 0:
-            self._release_if_idle()
-        self._settle("reset", result)
+            Watcher._reset(self, lib.mood_timer_reset)
+        elif result:
+            self._settle("reset", result, slot)
 
     @property
     def repeat(self) -> float:
@@ -1056,12 +1131,7 @@ class _AbsoluteTimer(Watcher):
 
         libev: ev_periodic_again
         """
-        slot = self._slot or self._queue.take(self)
-        result = lib.mood_periodic_reset(self._made(), slot)
-        if result < 0:
-            self._release_if_idle()
-        if result:
-            self._settle("reset", result)
+        self._reset(lib.mood_periodic_reset)
 
     @property
     def at(self) -> float:
@@ -1259,9 +1329,15 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         self._scheduler = scheduler
 
     def _make(self, slot: int) -> int:
-        super()._make(0)
-        lib.mood_periodic_set_scheduler(self._ptr)
-        return _start(self._ptr, slot) if slot else 0
+        error = super()._make(0)
+        if not error:
+            lib.mood_periodic_set_scheduler(self._ptr)
+        if error or not slot:
+            return error
+        # To start it is to ask it for a time, for which it has to be found by its slot.
+        if self._slot != slot:
+            return _UNHELD  # type: ignore[no-any-return]
+        return _start(self._ptr, slot)  # type: ignore[no-any-return]
 
     def _parameters(self) -> tuple[Any, ...]:
         return 0.0, 0.0
@@ -1317,8 +1393,9 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
 
     def _fail(self) -> None:
         """Stop after a failure: an event that is due is still delivered."""
+        slot = self._slot
         if not lib.mood_periodic_fail(self._ptr):
-            self._release_if_idle()
+            self._release_if_idle(slot)
             from warnings import warn
 
             warn(f"{self!r} has been stopped", RuntimeWarning, stacklevel=2)
@@ -1841,11 +1918,7 @@ class Embed(Watcher, kind="embed"):
         if not self.active:
             self._check_other("Embed.start", self._other, self._loop)
             self._other._check_thread("Embed.start")
-        queue = self._other._queue
-        if self not in queue.embeds:
-            # In this order, and so below: C may count too many, and not too few.
-            queue.c.embedders = len(queue.embeds) + 1
-            queue.embeds.append(self)
+        self._enter()
         try:
             super().start()
         finally:
@@ -1862,16 +1935,29 @@ class Embed(Watcher, kind="embed"):
         super().stop()
         self._leave()
 
-    def _settle(self, method: str, result: int) -> None:
-        super()._settle(method, result)
+    def _settle(self, method: str, result: int, slot: int) -> None:
+        super()._settle(method, result, slot)
         self._leave()
+
+    def _enter(self) -> None:
+        """Be found by the embedded loop."""
+        queue = self._other._queue
+        if self not in queue.embeds:
+            # In this order, and so below: C may count too many, and not too few.
+            queue.c.embedders = len(queue.embeds) + 1
+            queue.embeds.append(self)
 
     def _leave(self) -> None:
         """Do not be found by the embedded loop any more, once inactive."""
         queue = self._other._queue
-        if self in queue.embeds and not self.active:
-            queue.embeds.remove(self)
-            queue.c.embedders = len(queue.embeds)
+        if self.active or self not in queue.embeds:
+            return
+        # Not by remove(): a signal's handler can have done it by now.
+        queue.embeds[:] = [embed for embed in queue.embeds if embed is not self]
+        queue.c.embedders = len(queue.embeds)
+        if self.active:
+            # And have started it.
+            self._enter()
 
     def sweep(self) -> None:
         """Run the embedded loop once, without waiting.

@@ -929,7 +929,7 @@ PLANTS = {
         Queue._is_fatal = lambda self, exc, callback: False
     """,
     "what is refused is done": """
-        Watcher._check_inactive = lambda self, verb: None
+        Watcher._check_set = lambda self, error: None
     """,
     "the rest of a batch is lost": """
         Queue.spill = lambda self, position: spill(self, 2**30)

@@ -1,0 +1,216 @@
+"""A method of a watcher, and another one in the middle of it, wherever Python lets one.
+
+    python tests/interleaving.py KIND
+
+Run by test_interleaving.py. A signal's handler and a `__del__` can use the very watcher
+that a method, or the loop, is busy with. Here a profile function takes their place: it
+is called where CPython looks for them, at the beginning of a function and around a
+call. Each method is interrupted at each such place, by each of the others in turn;
+afterwards the tables of slots have to agree with each other, with C and with the
+watcher, and the watcher has to be as good as new.
+"""
+
+import gc
+import itertools
+import os
+import signal
+import sys
+import warnings
+from typing import Any, Callable
+
+import mood_event
+from mood_event import EV_CUSTOM, EV_READ, EVFLAG_NOINOTIFY, EVRUN_NOWAIT, Loop
+from mood_event._ffi import lib
+
+READABLE, _ = os.pipe()
+EMBEDDABLE = mood_event.embeddable_backends()
+
+# What each type's `__init__` takes first.
+ARGUMENTS: "dict[str, Callable[[], tuple[Any, ...]]]" = {
+    "io": lambda: (READABLE, EV_READ),
+    "timer": lambda: (0.0, 0.0),
+    "periodic": lambda: (0.0, 3600.0),
+    "scheduler": lambda: (lambda watcher, now: now + 3600.0,),
+    "signal": lambda: (signal.SIGUSR2,),
+    "stat": lambda: (os.devnull, 0.0),
+    "embed": lambda: (other_loop(),),
+    "idle": tuple,
+    "prepare": tuple,
+    "async_": tuple,
+}
+KINDS = (*ARGUMENTS, "repeating timer")
+STATES: "tuple[tuple[str, ...], ...]" = (
+    (),
+    ("start", "stop"),
+    ("start",),
+    ("feed",),
+    ("start", "feed"),
+)
+SEQUENCES = (
+    *(("start", "stop"), ("stop", "start"), ("stop", "feed"), ("feed", "run")),
+    *(("init", "start"), ("start", "init"), ("stop", "init")),
+    # Whoever takes the slot next must not be taken for the watcher.
+    ("stop", "start_next"),
+)
+# What the one in the middle may be told, and the other one about it.
+REFUSALS = ("cannot ", "is being configured anew", "must not change the loop")
+
+_other_loops: "list[Any]" = []
+
+
+def other_loop() -> Any:
+    if not _other_loops:
+        _other_loops.append(Loop(EMBEDDABLE & mood_event.recommended_backends()))
+    return _other_loops[0]
+
+
+class Interleaving:
+    """A fresh loop and a watcher in some state, and what can be done to it."""
+
+    def __init__(self, kind: str, state: "tuple[str, ...]") -> None:
+        # To close a loop that has inotify takes Linux some milliseconds.
+        self.loop = Loop(EVFLAG_NOINOTIFY)
+        self.problems: list[str] = []
+        self.arguments = ARGUMENTS.get(kind, lambda: (0.0, 3600.0))()
+        factory = getattr(self.loop, kind.rpartition(" ")[2])
+        self.watcher: Any = factory(*self.arguments, self.callback)
+        self.next = self.loop.timer(3600.0, 0.0, self.wrong_callback)
+        for name in state:
+            getattr(self, name)()
+
+    def callback(self, watcher: Any, revents: int) -> None:
+        if watcher is not self.watcher:
+            self.problems.append(f"called for {watcher!r}")
+
+    def wrong_callback(self, watcher: Any, revents: int) -> None:
+        self.problems.append(f"an event of another one: {revents:#x}")
+
+    # -- what is done
+
+    def start(self) -> None:
+        self.watcher.start()
+
+    def stop(self) -> None:
+        self.watcher.stop()
+
+    def feed(self) -> None:
+        self.watcher.feed(EV_CUSTOM)
+
+    def clear(self) -> None:
+        self.watcher.clear()
+
+    def reset(self) -> None:
+        self.watcher.reset()
+
+    def init(self) -> None:
+        self.watcher.__init__(*self.arguments, self.loop, self.callback)
+
+    def priority(self) -> None:
+        self.watcher.priority = 1
+
+    def keepalive(self) -> None:
+        self.watcher.keepalive = False
+
+    def run(self) -> None:
+        self.loop.start(EVRUN_NOWAIT)
+
+    def start_next(self) -> None:
+        self.next.start()
+
+    def attempt(self, name: str) -> None:
+        try:
+            getattr(self, name)()
+        except mood_event.Error as error:
+            if not any(refusal in str(error) for refusal in REFUSALS):
+                self.problems.append(f"{name}: {error}")
+
+    def interrupt(self, method: str, at: int, names: "tuple[str, ...]") -> bool:
+        """Call a method, and others at the given place in it, if there is such a place.
+
+        Returns:
+            Whether there is.
+        """
+        places = 0
+
+        def profile(frame: Any, event: str, argument: object) -> None:
+            nonlocal places
+            if not frame.f_globals["__name__"].startswith("mood_event"):
+                return
+            places += 1
+            if places == at:
+                sys.setprofile(None)
+                for name in names:
+                    self.attempt(name)
+
+        sys.setprofile(profile)
+        try:
+            self.attempt(method)
+        finally:
+            sys.setprofile(None)
+        return places >= at
+
+    # -- what is to be true
+
+    def check_slots(self) -> None:
+        """Every slot is held or free, and what libev knows is held."""
+        queue, held = self.loop._queue, self.loop._queue.held
+        watchers = (self.watcher, self.next)
+        free = sorted([*queue.free, *queue.later])
+        if free != sorted(set(free)) or (free and free[0] < 2):
+            self.problems.append(f"free: {free}")
+        for slot in range(2, len(held)):
+            holder = held[slot]
+            if holder is not None and (holder._slot != slot or slot in free):
+                self.problems.append(f"slot {slot} has {holder!r} of {holder._slot}")
+        # The rest is of blocks that are not made yet.
+        made = len(free) + sum(watcher is not None for watcher in held[2:])
+        if made % 32:
+            self.problems.append(f"of a block of slots {made % 32} are left")
+        for watcher in watchers:
+            known = watcher.active or watcher.pending
+            if known != (watcher in held):
+                self.problems.append(f"{watcher!r}: held: {watcher in held}")
+        active = sum(watcher.active for watcher in watchers)
+        if lib.mood_active_count(queue.c) != active:
+            self.problems.append(f"C has other active watchers than {watchers}")
+        self.loop.verify()
+
+    def check_use(self) -> None:
+        """The watcher can be started, is called, and can be stopped."""
+        self.next.stop()
+        for name in ("start", "run", "feed", "run", "stop"):
+            self.attempt(name)
+        if self.watcher.active or self.watcher.pending:
+            self.problems.append(f"{self.watcher!r} was stopped")
+        self.check_slots()
+        self.loop.close()
+
+
+def main(kind: str) -> int:
+    warnings.simplefilter("ignore")
+    # The collector would come somewhere else each time.
+    gc.disable()
+    methods = ["start", "stop", "feed", "clear", "init", "priority", "keepalive", "run"]
+    if kind.endswith(("timer", "periodic", "scheduler")):
+        methods.append("reset")
+    interruptions = [*((name,) for name in methods), *SEQUENCES]
+    failed = 0
+    for state, method, names in itertools.product(STATES, methods, interruptions):
+        if names is interruptions[-1]:
+            gc.collect()
+        for at in itertools.count(1):
+            interleaving = Interleaving(kind, state)
+            is_place = interleaving.interrupt(method, at, names)
+            interleaving.check_slots()
+            interleaving.check_use()
+            if interleaving.problems:
+                failed += 1
+                where = f"{method}[{at}: {' '.join(names)}] of {state or 'a new one'}"
+                print(where, *interleaving.problems, sep="\n    ")
+            if not is_place:
+                break
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main(sys.argv[1]) else 0)
