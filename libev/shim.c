@@ -427,6 +427,20 @@ static int is_broken(const struct mood_loop *l)
     return l->broken || python_is_gone();
 }
 
+static void begin_delivery(struct mood_loop *l, struct mood_delivery *d, int slot)
+{
+    d->slot = slot;
+    d->outer = l->delivery;
+    l->delivery = d;
+}
+
+/* Not if this is the child of a fork by now: the outer ones were another thread's. */
+static void end_delivery(struct mood_loop *l, struct mood_delivery *d)
+{
+    if (l->delivery == d)
+        l->delivery = d->outer;
+}
+
 /* Give the queue to Python. */
 static void deliver(struct mood_loop *l)
 {
@@ -437,11 +451,11 @@ static void deliver(struct mood_loop *l)
     else if (count == 1 && !retired) {
         l->count = 0;
         if (l->events[0]) {
-            struct mood_delivery delivery = {l->events[0], l->delivery};
+            struct mood_delivery delivery;
 
-            l->delivery = &delivery;
+            begin_delivery(l, &delivery, l->events[0]);
             mood_on_event(l->id, l->events[0], l->events[1]);
-            l->delivery = delivery.outer;
+            end_delivery(l, &delivery);
         }
     } else if (count) {
         mood_on_batch(l->id, retired);
@@ -550,11 +564,9 @@ static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
                 if (!ev_is_active(io))
                     ev_io_set(io, io->fd, io->events);
             }
-            delivery.slot = w->slot;
-            delivery.outer = l->delivery;
-            l->delivery = &delivery;
+            begin_delivery(l, &delivery, w->slot);
             mood_on_error(l->id, w->slot, errnum);
-            l->delivery = delivery.outer;
+            end_delivery(l, &delivery);
             return;
         }
     }
@@ -1599,6 +1611,7 @@ static int mood_after_fork(struct mood_loop *l)
             /* That thread is not here, and will not return from libev. It may have
              * waited, in Loop.callback, for this one to invoke what is pending. */
             l->running = l->collecting = l->handed_over = 0;
+            l->delivery = NULL;
             if (!pthread_equal(l->invoker, pthread_self()))
                 l->invoking = 0;
             l->lost = (int)ev_depth(l->ev);
@@ -1607,6 +1620,7 @@ static int mood_after_fork(struct mood_loop *l)
         if (l->invoking && !pthread_equal(l->invoker, pthread_self())) {
             /* Nor will this one, which Loop.callback had handed them to. */
             l->invoking = l->handed_over = 0;
+            l->delivery = NULL;
             return 1;
         }
     }

@@ -67,6 +67,9 @@ _LOOP = ffi.typeof("struct mood_loop *")
 
 _FATAL = "__mood_fatal__"
 
+# How many slots are made at once.
+_BLOCK = 32
+
 _REFUSALS = {
     lib.MOOD_CLOSED: "the loop is closed",
     lib.MOOD_RESCHEDULING: "a Scheduler's callable must not change the loop",
@@ -638,10 +641,6 @@ class Queue:
             except Exception as exc:
                 # A warning that was made an error.
                 self.keep(exc, watcher)
-
-
-# How many slots are made at once.
-_BLOCK = 32
 
 
 def _delivered(batch: list[int], rest: Any) -> int:
