@@ -88,6 +88,7 @@ void mood_exit(void);
 /* A watcher: each of these takes the struct of any type, made or not, or NULL. A slot
  * is where Python's table has the watcher, and 0 if C is to have it by one already. */
 int mood_made(void *watcher);
+int mood_slot(void *watcher);
 int mood_discard(void *watcher, int position);
 int mood_start(void *watcher, int slot);
 int mood_stop(void *watcher);

@@ -1746,6 +1746,8 @@ static int mood_start(void *p, int slot);
 
 static int mood_made(void *p) { return is_made(p); }
 
+static int mood_slot(void *p) { return is_made(p) ? ((mood_watcher *)p)->slot : 0; }
+
 /* Why the watcher cannot be started, whatever the state of its loop, or 0. */
 static int unfit(const mood_watcher *w)
 {
@@ -1850,7 +1852,7 @@ static int mood_start(void *p, int slot)
     l = w->loop;
     evw = watcher_ev(w);
     if (ev_is_active(evw))
-        return 0;
+        return slot && slot != w->slot ? MOOD_STRANGE : 0;
     REFUSE_GROWTH;
     error = unfit(w);
     switch (w->type) {

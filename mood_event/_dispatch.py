@@ -416,6 +416,17 @@ class Queue:
             self.held[slot] = None
             self.free.append(slot)
 
+    def recover(self, watcher: Any, slot: int) -> bool:
+        """Have a watcher have the slot that C has it by, in place of another one."""
+        known = lib.mood_slot(watcher._ptr)
+        if not known or known == slot or self.held[known] is not watcher:
+            return False
+        watcher._slot = known
+        if slot and self.held[slot] is watcher:
+            self.held[slot] = None
+            self.free.append(slot)
+        return True
+
     def retire(self) -> None:
         """Free the slots of the watchers that libev stopped and that are delivered."""
         self.changes = changes = self.changes + 1

@@ -303,11 +303,10 @@ class Watcher:
     _data: Any
     # For the struct, when that is made.
     _priority: int
-    # libev's struct, with the shim's head: NULL until libev is to know the watcher.
-    _ptr: Any
-    # All that libev reads, once more: it lives as long as the watcher, whatever a
-    # subclass has in place of _ptr. None: nothing is made.
+    # libev's struct, with the shim's head.
     _memory: Any
+    # The same once libev is to know the watcher, and NULL until then.
+    _ptr: Any
     # 0 for one that is neither active nor pending.
     _slot: int
 
@@ -376,6 +375,9 @@ class Watcher:
         if priority is not _NO_PRIORITY:
             # By identity: 0.0 and "" are false as well.
             priority = _clamp(to_int(type(self).__name__, "priority", priority))
+        # Not when it is first needed: that could be in a signal's handler, or a `__del__`
+        # that the collector calls, while it is done elsewhere; and of two, one goes.
+        struct = _new(self._struct)
         # A factory has set it, since to find out that nobody has takes long.
         if hasattr(self, "_memory"):
             memory = self._memory
@@ -389,7 +391,7 @@ class Watcher:
         # whose `__del__` starts this very watcher, and that is to make a new struct.
         self._slot = 0
         self._ptr = _NULL
-        self._memory = None
+        self._memory = struct
         self._queue = queue
         self._priority = priority
         self._loop = loop
@@ -404,7 +406,7 @@ class Watcher:
         """Before `__init__` is done again: nothing can start the old struct then."""
         # In its last event it has its slot still.
         slot = self._slot
-        result = lib.mood_discard(self._ptr, self._queue.position())
+        result = lib.mood_discard(self._memory, self._queue.position())
         self._check_idle("init", result)
         if result:
             self._settle("__init__", result, slot)
@@ -421,13 +423,9 @@ class Watcher:
 
     def _make(self, slot: int) -> int:
         """Make the struct, and with a slot, start it. Returns what the shim does."""
-        ptr = _new(self._struct)
-        # A `__del__` that the collector has called can have made one meanwhile. Once
-        # there is one it stays, as it can be started from there on.
-        if self._ptr is _NULL:
-            self._memory = self._ptr = ptr
+        self._ptr = ptr = self._memory
         return self._make_struct(  # type: ignore[no-any-return]
-            self._ptr, self._queue.c, slot, self._priority, *self._parameters()
+            ptr, self._queue.c, slot, self._priority, *self._parameters()
         )
 
     def _parameters(self) -> tuple[Any, ...]:
@@ -591,6 +589,8 @@ class Watcher:
         if result == _DELIVERED:
             queue.put_off(self, slot)
             return True
+        if result == lib.MOOD_STRANGE and queue.recover(self, slot):
+            return True
         if result < 0:
             if self._slot != (had or slot):
                 queue.release(self, slot)
@@ -620,17 +620,18 @@ class Watcher:
         queue = self._queue
         if result == _UNMADE:
             # libev knows nothing of it.
-            result = lib.mood_refusal(queue.c) or _LET_GO
+            result = lib.mood_refusal(queue.c) or (_LET_GO if slot else 0)
         if result < 0:
             raise self._refused(method, result)
         if result >= _FORGOTTEN:
             queue.forget(result)
         if result & _LET_GO:
-            had = self._slot == slot
-            queue.release(self, slot, result & lib.MOOD_LATER)
+            had = slot and self._slot == slot
+            if slot:
+                queue.release(self, slot, result & lib.MOOD_LATER)
             if not had:
                 # It had got another one, before C let go of it or since.
-                self._release_if_idle(self._slot)
+                queue.sweep()
 
     def _halt(self) -> None:
         """Stop, whatever a subclass makes of `stop`, unless the loop is closed."""
@@ -1022,10 +1023,7 @@ class Timer(Watcher, kind="timer"):
 
     def _make(self, slot: int) -> int:
         # Watcher._make, at once: timers are made and started by the thousand.
-        ptr = _new(self._struct)
-        if self._ptr is not _NULL:
-            return super()._make(slot)
-        self._memory = self._ptr = ptr
+        self._ptr = ptr = self._memory
         return _timer_make(  # type: ignore[no-any-return]
             ptr, self._queue.c, slot, self._priority, self._after, self._repeat
         )
@@ -1644,10 +1642,12 @@ class Stat(Watcher, kind="stat"):
     callback receives EV_STAT, with `attr` and `prev` set.
     """
 
-    __slots__ = ("_interval", "_path", "_path_ptr")
+    __slots__ = ("_interval", "_path", "_path_memory", "_path_ptr")
 
     _path: str | bytes
     _path_ptr: Any
+    # The same, once libev reads it.
+    _path_memory: Any
     _interval: float
 
     def __init__(
@@ -1687,10 +1687,8 @@ class Stat(Watcher, kind="stat"):
         self._interval = interval
 
     def _make(self, slot: int) -> int:
-        path = self._path_ptr
-        result = super()._make(slot)
-        self._memory = self._memory, path
-        return result
+        self._path_memory = self._path_ptr
+        return super()._make(slot)
 
     def _parameters(self) -> tuple[Any, ...]:
         return self._path_ptr, self._interval
@@ -1729,8 +1727,7 @@ class Stat(Watcher, kind="stat"):
         pointer = ffi.new("char[]", encoded)
         self._set(pointer, interval)
         # The old one only now: C had it until then.
-        self._path_ptr = pointer
-        self._memory = self._ptr, pointer
+        self._path_ptr = self._path_memory = pointer
         self._path = path
         self._interval = interval
 
