@@ -375,8 +375,8 @@ class Watcher:
         if priority is not _NO_PRIORITY:
             # By identity: 0.0 and "" are false as well.
             priority = _clamp(to_int(type(self).__name__, "priority", priority))
-        # Not when it is first needed: that could be in a signal's handler, or a `__del__`
-        # that the collector calls, while it is done elsewhere; and of two, one goes.
+        # Not when it is first needed: a signal's handler, or a `__del__`, could need it
+        # while that is done, and of two structs one goes.
         struct = _new(self._struct)
         # A factory has set it, since to find out that nobody has takes long.
         if hasattr(self, "_memory"):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from interleaving import KINDS
 from running import UNCOMPILED
+from soak import scaled
 
 from mood_event import EV_CUSTOM, EVRUN_NOWAIT
 
@@ -16,18 +17,28 @@ pytestmark = pytest.mark.core
 PROGRAM = Path(__file__).with_name("interleaving.py")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_method_in_the_middle_of_another(kind):
+def check(*arguments):
     # PyPy 7.3's compiled code does not go together with a profile function.
     result = subprocess.run(
-        [sys.executable, *UNCOMPILED, "-X", "faulthandler", str(PROGRAM), kind],
+        [sys.executable, *UNCOMPILED, "-X", "faulthandler", str(PROGRAM), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_method_in_the_middle_of_another(kind):
+    check(kind)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", KINDS[: scaled(len(KINDS), 1)])
+def test_method_between_two_instructions_of_another(kind):
+    check(kind, "instructions")
 
 
 class Starter:
