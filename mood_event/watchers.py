@@ -616,7 +616,13 @@ class Watcher:
             self._settle("reset", result, had or slot)
 
     def _settle(self, method: str, result: int, slot: int) -> None:
-        """Do what the result of a shim function that can stop a watcher asks for."""
+        """Do what the result of a shim function that can stop a watcher asks for.
+
+        Args:
+            method: what was done, for an exception.
+            result: what the shim's function has returned.
+            slot: what the watcher had before, or 0: nobody has looked.
+        """
         queue = self._queue
         if result == _UNMADE:
             # libev knows nothing of it.
@@ -626,12 +632,17 @@ class Watcher:
         if result >= _FORGOTTEN:
             queue.forget(result)
         if result & _LET_GO:
+            later = result & lib.MOOD_LATER
             had = slot and self._slot == slot
             if slot:
-                queue.release(self, slot, result & lib.MOOD_LATER)
+                queue.release(self, slot, later)
             if not had:
-                # It had got another one, before C let go of it or since.
-                queue.sweep()
+                slot = self._slot
+                if slot and lib.mood_retirable(self._ptr):
+                    queue.release(self, slot, later)
+                else:
+                    # It has got another one since, and what it had is still held.
+                    queue.sweep()
 
     def _halt(self) -> None:
         """Stop, whatever a subclass makes of `stop`, unless the loop is closed."""
@@ -1062,12 +1073,11 @@ class Timer(Watcher, kind="timer"):
 
         libev: ev_timer_again
         """
-        slot = self._slot
         result = _timer_again(self._ptr)
         if result == _UNHELD:
             Watcher._reset(self, lib.mood_timer_reset)
         elif result:
-            self._settle("reset", result, slot)
+            self._settle("reset", result, 0)
 
     @property
     def repeat(self) -> float:

@@ -10,7 +10,8 @@ afterwards the tables of slots have to agree with each other, with C and with th
 watcher, and the watcher has to be as good as new.
 
 CPython 3.9 and PyPy look between any two instructions: so does this with
-`instructions`. Then less has to be true: what libev knows is held, or it would be freed.
+`instructions`. Then less has to be true: what libev knows is held, or it would be
+freed.
 """
 
 import gc
