@@ -35,14 +35,15 @@ ARGUMENTS: "dict[str, Callable[[], tuple[Any, ...]]]" = {
     "timer": lambda: (0.0, 0.0),
     "periodic": lambda: (0.0, 3600.0),
     "scheduler": lambda: (lambda watcher, now: now + 3600.0,),
-    "signal": lambda: (signal.SIGUSR2,),
     "stat": lambda: (os.devnull, 0.0),
     "embed": lambda: (other_loop(),),
     "idle": tuple,
+    # From here on they are as others are, and are tried in a soak alone.
     "prepare": tuple,
     "async_": tuple,
+    "signal": lambda: (signal.SIGUSR2,),
 }
-KINDS = (*ARGUMENTS, "repeating timer")
+KINDS = ("repeating timer", *ARGUMENTS)
 STATES: "tuple[tuple[str, ...], ...]" = (
     (),
     ("start", "stop"),

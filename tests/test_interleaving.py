@@ -12,8 +12,6 @@ from soak import scaled
 
 from mood_event import EV_CUSTOM, EVRUN_NOWAIT
 
-pytestmark = pytest.mark.core
-
 PROGRAM = Path(__file__).with_name("interleaving.py")
 
 
@@ -30,7 +28,9 @@ def check(*arguments):
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.core
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", KINDS[: scaled(len(KINDS), 8)])
 def test_method_in_the_middle_of_another(kind):
     check(kind)
 
@@ -51,6 +51,7 @@ class Starter:
         self.watcher.start()
 
 
+@pytest.mark.core
 def test_del_starts_a_watcher_whose_slot_is_about_to_be_free(loop):
     """Two have had their event; with the first one goes what starts the second."""
     called = []
