@@ -334,8 +334,8 @@ static const struct mood_type {
 #undef MOOD_WATCHER
 };
 
-/* Python makes a watcher's struct when it is first needed. An interrupt can leave
- * one behind that is zeroed and no more. */
+/* Python allocates a watcher's struct, zeroed, and has it made when it is first needed.
+ * One that it has discarded is not made any more. */
 static int is_made(const void *p)
 {
     const mood_watcher *w = p;

@@ -412,9 +412,8 @@ class Queue:
                     slots.remove(slot)
             self.held[slot] = watcher
             watcher._slot = slot
-        elif self.held[slot] is watcher and watcher._slot != slot:
-            self.held[slot] = None
-            self.free.append(slot)
+        elif watcher._slot != slot:
+            self.release(watcher, slot)
 
     def recover(self, watcher: Any, slot: int) -> bool:
         """Have a watcher have the slot that C has it by, in place of another one."""
@@ -422,9 +421,7 @@ class Queue:
         if not known or known == slot or self.held[known] is not watcher:
             return False
         watcher._slot = known
-        if slot and self.held[slot] is watcher:
-            self.held[slot] = None
-            self.free.append(slot)
+        self.release(watcher, slot)
         return True
 
     def retire(self) -> None:

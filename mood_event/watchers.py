@@ -388,7 +388,7 @@ class Watcher:
                 # A signal's handler has done so as well: there is another struct.
                 memory = self._memory
         # In this order: what was there before can be the last to refer to something
-        # whose `__del__` starts this very watcher, and that is to make a new struct.
+        # whose `__del__` starts this very watcher, and that is to start the new struct.
         self._slot = 0
         self._ptr = _NULL
         self._memory = struct
@@ -636,13 +636,9 @@ class Watcher:
             had = slot and self._slot == slot
             if slot:
                 queue.release(self, slot, later)
-            if not had:
-                slot = self._slot
-                if slot and lib.mood_retirable(self._ptr):
-                    queue.release(self, slot, later)
-                else:
-                    # It has got another one since, and what it had is still held.
-                    queue.sweep()
+            if not had and not self._release_if_idle(self._slot, later):
+                # It has got another one since, and what it had is still held.
+                queue.sweep()
 
     def _halt(self) -> None:
         """Stop, whatever a subclass makes of `stop`, unless the loop is closed."""
@@ -651,9 +647,11 @@ class Watcher:
         if result > 0:
             self._settle("stop", result, slot)
 
-    def _release_if_idle(self, slot: int) -> None:
-        if slot and lib.mood_retirable(self._ptr):
-            self._queue.release(self, slot)
+    def _release_if_idle(self, slot: int, later: int = 0) -> bool:
+        if not slot or not lib.mood_retirable(self._ptr):
+            return False
+        self._queue.release(self, slot, later)
+        return True
 
     def invoke(self, revents: int, /) -> None:
         """Call the callback now with `revents`, pending or not.
@@ -1038,9 +1036,6 @@ class Timer(Watcher, kind="timer"):
         return _timer_make(  # type: ignore[no-any-return]
             ptr, self._queue.c, slot, self._priority, self._after, self._repeat
         )
-
-    def _parameters(self) -> tuple[Any, ...]:
-        return self._after, self._repeat
 
     def set(self, after: float, repeat: float, /) -> None:
         """Set the times anew, for the next `start`.

@@ -30,7 +30,6 @@ from mood_event import (
     Watcher,
     _dispatch,
     fatal,
-    watchers,
 )
 from mood_event._ffi import ffi
 
@@ -954,25 +953,23 @@ def test_struct_that_was_not_initialised_is_when_it_is_needed(unmade, events, ho
     assert unmade.clear() == EV_CUSTOM
 
 
-@pytest.mark.parametrize(
-    ("owner", "step"), [(_dispatch.Queue, "new_slot"), (watchers, "_new")]
-)
-def test_start_within_start(make, home, monkeypatch, owner, step):
+def test_start_within_start(make, home, monkeypatch):
     """A `__del__` that the collector calls, or a signal's handler, can do that."""
-    before = getattr(owner, step)
+    new_slot = _dispatch.Queue.new_slot
     started = []
 
-    def start(*args):
-        result = before(*args)
+    def start(queue):
+        slot = new_slot(queue)
         if not started:
             started.append(True)
             watcher.start()
-        return result
+        return slot
 
     watcher = make()
     home._queue.free.clear()
-    monkeypatch.setattr(owner, step, start)
+    monkeypatch.setattr(_dispatch.Queue, "new_slot", start)
     watcher.start()
+    assert started
     assert watcher.active
     assert home._queue.held[watcher._slot] is watcher
     assert home._queue.held.count(watcher) == 1
