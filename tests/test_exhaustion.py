@@ -43,6 +43,13 @@ def memory(spare):
         size = int(statm.read().split()[0]) * resource.getpagesize()
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (size + spare, before[1]))
+    # What was freed before and is kept by malloc can be large enough for libev, too.
+    kept, size = [], 0 if spare else 1 << 24
+    while size >= 1 << 15:
+        try:
+            kept.append(bytearray(size))
+        except MemoryError:
+            size //= 2
     try:
         yield
     finally:
