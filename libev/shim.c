@@ -955,7 +955,6 @@ static int mood_retire(struct mood_loop *l)
 {
     int count = 0;
 
-    l->count = 0; /* all delivered, or spilled */
     for (int i = 0; i < l->nretired; i++) {
         int slot = l->retired[i];
         mood_watcher *w = l->held[slot];

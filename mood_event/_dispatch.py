@@ -788,6 +788,8 @@ def mood_on_batch(loop: int, retired: int) -> None:
             callback(watcher, revents)
         except BaseException as exc:
             queue.caught(exc, callback)
+    # C first: what comes in between must not have it all back.
+    queue.c.count = 0
     queue.rest = None
     if retired:
         queue.retire()

@@ -124,6 +124,8 @@ def mood_on_batch(loop: int, retired: int) -> None:
         except BaseException as exc:
             queue.caught(exc, callback)
         _note(queue, watcher, callback, started, nested)
+    # C first: what comes in between must not have it all back.
+    queue.c.count = 0
     queue.rest = None
     if retired:
         queue.retire()

@@ -23,6 +23,7 @@ from mood_event.errors import Error
 # See _dispatch.py: these take long to import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import (
         Any,
         Callable,
@@ -351,7 +352,8 @@ class Watcher:
         Raises:
             TypeError: an argument has the wrong type.
             OverflowError: `priority` does not fit in a C int.
-            Error: the loop is closed, or the watcher is active or pending.
+            Error: the loop is closed, or the watcher is active or pending, or is to
+                change loops in the middle of one of its methods.
 
         libev: ev_init, ev_set_priority
         """
@@ -381,6 +383,8 @@ class Watcher:
         # A factory has set it, since to find out that nobody has takes long.
         if hasattr(self, "_memory"):
             memory = self._memory
+            if memory is not None and self._queue is not queue:
+                self._check_movable()
             while memory is not None:
                 self._discard()
                 if self._memory is memory:
@@ -401,6 +405,35 @@ class Watcher:
     @staticmethod
     def _check_callback(what: str, callback: object) -> Any:
         return to_callback(what, callback)
+
+    def _check_movable(self) -> None:
+        """Before `__init__` for another loop, where its slot is a stranger's number.
+
+        A `__del__` or a signal's handler can come to it in the middle of a method,
+        which then goes on with the slot and the queue that it had.
+
+        Raises:
+            Error: such a method is under way.
+        """
+        frame: FrameType | None = sys._getframe(1)
+        own = True
+        while frame is not None:
+            module, name = frame.f_globals.get("__name__"), frame.f_code.co_name
+            if module == __name__ and not own and name not in _CALLING_BACK:
+                busy = frame.f_locals.get("self") is self
+            else:
+                busy = (
+                    frame.f_code in _FREEING
+                    and frame.f_locals["self"] is self._queue
+                    and self._slot != 0
+                )
+            if busy:
+                raise Error(
+                    f"{type(self).__name__}: cannot init a watcher for another loop "
+                    "in the middle of one of its methods"
+                )
+            own = own and (module != __name__ or name != "__init__")
+            frame = frame.f_back
 
     def _discard(self) -> None:
         """Before `__init__` is done again: nothing can start the old struct then."""
@@ -568,11 +601,6 @@ class Watcher:
         Raises:
             Error, OSError, MemoryError: the shim refuses.
         """
-        if self._queue is not queue:
-            # It has got another loop meanwhile.
-            self._halt()
-            queue.release(self, slot)
-            return True
         if result == _UNMADE:
             # An interrupt has left it like that, or is just between two steps.
             result = self._make(0)
@@ -838,6 +866,12 @@ def _missing(self: Watcher, name: str) -> Any:
 
 _ptr_of: Any = vars(Watcher)["_ptr"].__get__
 
+# In the middle of these anything may be done to a watcher: they end with its callback.
+_CALLING_BACK = {"invoke", "checked"}
+
+# What frees the slots of watchers that libev has let go of, one after the other.
+_FREEING = {Queue.retire.__code__, Queue.sweep.__code__}
+
 # The default of every `priority`.
 _NO_PRIORITY = 0
 
@@ -887,7 +921,8 @@ class Io(Watcher, kind="io"):
                 another mask.
             OverflowError: a number does not fit in a C int.
             OSError: `fd` is closed.
-            Error: the loop is closed, or the watcher is active or pending.
+            Error: the loop is closed, or the watcher is active or pending, or is to
+                change loops in the middle of one of its methods.
 
         libev: ev_io_init
         """
@@ -1013,7 +1048,8 @@ class Timer(Watcher, kind="timer"):
             TypeError: an argument has the wrong type.
             ValueError: `repeat` is negative, or a time is not finite.
             OverflowError: `priority` does not fit in a C int.
-            Error: the loop is closed, or the watcher is active or pending.
+            Error: the loop is closed, or the watcher is active or pending, or is to
+                change loops in the middle of one of its methods.
 
         libev: ev_timer_init
         """
@@ -1187,7 +1223,8 @@ class Periodic(_AbsoluteTimer, kind="periodic"):
             TypeError: an argument has the wrong type.
             ValueError: a time is outside its range, or not finite.
             OverflowError: `priority` does not fit in a C int.
-            Error: the loop is closed, or the watcher is active or pending.
+            Error: the loop is closed, or the watcher is active or pending, or is to
+                change loops in the middle of one of its methods.
 
         libev: ev_periodic_init
         """
@@ -1323,7 +1360,8 @@ class Scheduler(_AbsoluteTimer, kind="scheduler", struct="periodic"):
         Raises:
             TypeError: an argument has the wrong type.
             OverflowError: `priority` does not fit in a C int.
-            Error: the loop is closed, or the watcher is active or pending.
+            Error: the loop is closed, or the watcher is active or pending, or is to
+                change loops in the middle of one of its methods.
 
         libev: ev_periodic_init
         """
@@ -1478,7 +1516,8 @@ class Signal(Watcher, kind="signal"):
             TypeError: an argument has the wrong type.
             ValueError: `signum` is no signal, or SIGKILL or SIGSTOP.
             OverflowError: `priority` does not fit in a C int.
-            Error: the loop is closed, or the watcher is active or pending.
+            Error: the loop is closed, or the watcher is active or pending, or is to
+                change loops in the middle of one of its methods.
 
         libev: ev_signal_init
         """
@@ -1680,7 +1719,8 @@ class Stat(Watcher, kind="stat"):
             TypeError: an argument has the wrong type.
             ValueError: `interval` is negative or not finite, or `path` has a NUL.
             OverflowError: `priority` does not fit in a C int.
-            Error: the loop is closed, or the watcher is active or pending.
+            Error: the loop is closed, or the watcher is active or pending, or is to
+                change loops in the middle of one of its methods.
 
         libev: ev_stat_init
         """
@@ -1866,7 +1906,8 @@ class Embed(Watcher, kind="embed"):
             TypeError: an argument has the wrong type.
             OverflowError: `priority` does not fit in a C int.
             Error: `other` is not embeddable, or embeds `loop`, or is `loop`; a
-                loop is closed, or the watcher is active or pending.
+                loop is closed, or the watcher is active or pending, or is to change
+                loops in the middle of one of its methods.
 
         libev: ev_embed_init
         """

@@ -38,7 +38,6 @@ ARGUMENTS: "dict[str, Callable[[], tuple[Any, ...]]]" = {
     "stat": lambda: (os.devnull, 0.0),
     "embed": lambda: (other_loop(),),
     "idle": tuple,
-    # From here on they are as others are, and are tried in a soak alone.
     "prepare": tuple,
     "async_": tuple,
     "signal": lambda: (signal.SIGUSR2,),
@@ -50,10 +49,13 @@ STATES: "tuple[tuple[str, ...], ...]" = (
     ("start",),
     ("feed",),
     ("start", "feed"),
+    # More than one event: a batch.
+    ("start", "feed", "feed_next"),
 )
 SEQUENCES = (
     *(("start", "stop"), ("stop", "start"), ("stop", "feed"), ("feed", "run")),
     *(("init", "start"), ("start", "init"), ("stop", "init")),
+    *(("move",), ("move", "start"), ("stop", "move", "start"), ("move", "feed")),
     # Whoever takes the slot next must not be taken for the watcher.
     ("stop", "start_next"),
 )
@@ -75,11 +77,14 @@ class Interleaving:
     def __init__(self, kind: str, state: "tuple[str, ...]") -> None:
         # To close a loop that has inotify takes Linux some milliseconds.
         self.loop = Loop(EVFLAG_NOINOTIFY)
+        self.other_loop = Loop(EVFLAG_NOINOTIFY)
+        self.loops = (self.loop, self.other_loop)
         self.problems: list[str] = []
+        self.fed_next = 0
         self.arguments = ARGUMENTS.get(kind, lambda: (0.0, 3600.0))()
         factory = getattr(self.loop, kind.rpartition(" ")[2])
         self.watcher: Any = factory(*self.arguments, self.callback)
-        self.next = self.loop.timer(3600.0, 0.0, self.wrong_callback)
+        self.next = self.loop.timer(3600.0, 0.0, self.next_callback)
         for name in state:
             getattr(self, name)()
 
@@ -87,8 +92,11 @@ class Interleaving:
         if watcher is not self.watcher:
             self.problems.append(f"called for {watcher!r}")
 
-    def wrong_callback(self, watcher: Any, revents: int) -> None:
-        self.problems.append(f"an event of another one: {revents:#x}")
+    def next_callback(self, watcher: Any, revents: int) -> None:
+        if self.fed_next and revents == EV_CUSTOM:
+            self.fed_next -= 1
+        else:
+            self.problems.append(f"an event of another one: {revents:#x}")
 
     # -- what is done
 
@@ -110,6 +118,9 @@ class Interleaving:
     def init(self) -> None:
         self.watcher.__init__(*self.arguments, self.loop, self.callback)
 
+    def move(self) -> None:
+        self.watcher.__init__(*self.arguments, self.other_loop, self.callback)
+
     def priority(self) -> None:
         self.watcher.priority = 1
 
@@ -117,10 +128,15 @@ class Interleaving:
         self.watcher.keepalive = False
 
     def run(self) -> None:
-        self.loop.start(EVRUN_NOWAIT)
+        for loop in self.loops:
+            loop.start(EVRUN_NOWAIT)
 
     def start_next(self) -> None:
         self.next.start()
+
+    def feed_next(self) -> None:
+        self.fed_next += 1
+        self.next.feed(EV_CUSTOM)
 
     def attempt(self, name: str) -> None:
         try:
@@ -165,8 +181,11 @@ class Interleaving:
 
     def check_slots(self) -> None:
         """Every slot is held or free, and what libev knows is held."""
-        queue, held = self.loop._queue, self.loop._queue.held
-        watchers = (self.watcher, self.next)
+        for loop in self.loops:
+            self.check_slots_of(loop)
+
+    def check_slots_of(self, loop: Loop) -> None:
+        queue, held = loop._queue, loop._queue.held
         free = sorted([*queue.free, *queue.later])
         if free != sorted(set(free)) or (free and free[0] < 2):
             self.problems.append(f"free: {free}")
@@ -178,35 +197,46 @@ class Interleaving:
         made = len(free) + sum(watcher is not None for watcher in held[2:])
         if made % 32:
             self.problems.append(f"of a block of slots {made % 32} are left")
-        for watcher in watchers:
-            known = watcher.active or watcher.pending
+        for watcher in (self.watcher, self.next):
+            known = watcher.loop is loop and (watcher.active or watcher.pending)
             if known != (watcher in held):
                 self.problems.append(f"{watcher!r}: held: {watcher in held}")
-        active = sum(watcher.active for watcher in watchers)
-        if lib.mood_active_count(queue.c) != active:
-            self.problems.append(f"C has other active watchers than {watchers}")
-        self.loop.verify()
+        if lib.mood_active_count(queue.c) != self.active_count(loop):
+            self.problems.append("C has other active watchers")
+        loop.verify()
+
+    def active_count(self, loop: Loop) -> int:
+        watchers = (self.watcher, self.next)
+        return sum(watcher.loop is loop and watcher.active for watcher in watchers)
 
     def check_held(self) -> None:
         """What libev knows is held."""
-        held = self.loop._queue.held
         for watcher in (self.watcher, self.next):
+            held = watcher.loop._queue.held
             if (watcher.active or watcher.pending) and watcher not in held:
                 self.problems.append(f"{watcher!r} is not held")
-        active = self.watcher.active + self.next.active
-        if lib.mood_active_count(self.loop._queue.c) > active:
-            self.problems.append("libev has a struct that the watcher has not")
-        self.loop.verify()
+        for loop in self.loops:
+            if lib.mood_active_count(loop._queue.c) > self.active_count(loop):
+                self.problems.append("libev has a struct that the watcher has not")
+            loop.verify()
+
+    def close(self) -> None:
+        for loop in self.loops:
+            loop.close()
 
     def check_use(self) -> None:
         """The watcher can be started, is called, and can be stopped."""
+        if self.fed_next:
+            self.attempt("run")
+        if self.fed_next:
+            self.problems.append("an event is lost")
         self.next.stop()
         for name in ("start", "run", "feed", "run", "stop"):
             self.attempt(name)
         if self.watcher.active or self.watcher.pending:
             self.problems.append(f"{self.watcher!r} was stopped")
         self.check_slots()
-        self.loop.close()
+        self.close()
 
 
 def main(kind: str, *options: str) -> int:
@@ -231,7 +261,7 @@ def main(kind: str, *options: str) -> int:
             is_place = interleaving.interrupt(method, at, names, instructions)
             if instructions:
                 interleaving.check_held()
-                interleaving.loop.close()
+                interleaving.close()
             else:
                 interleaving.check_slots()
                 interleaving.check_use()

@@ -8,17 +8,23 @@ from pathlib import Path
 import pytest
 from interleaving import KINDS
 from running import UNCOMPILED
-from soak import scaled
+from soak import FULL, scaled
 
 from mood_event import EV_CUSTOM, EVRUN_NOWAIT
 
 PROGRAM = Path(__file__).with_name("interleaving.py")
 
 
-def check(*arguments):
+def check(*arguments, options=()):
     # PyPy 7.3's compiled code does not go together with a profile function.
     result = subprocess.run(
-        [sys.executable, *UNCOMPILED, "-X", "faulthandler", str(PROGRAM), *arguments],
+        [
+            sys.executable,
+            *UNCOMPILED,
+            *("-X", "faulthandler", *options),
+            str(PROGRAM),
+            *arguments,
+        ],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -29,10 +35,20 @@ def check(*arguments):
 
 
 @pytest.mark.core
-@pytest.mark.soak
-@pytest.mark.parametrize("kind", KINDS[: scaled(len(KINDS), 8)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *KINDS[:8],
+        # They are as others are.
+        *(pytest.param(kind, marks=pytest.mark.soak) for kind in KINDS[8:] if FULL),
+    ],
+)
 def test_method_in_the_middle_of_another(kind):
     check(kind)
+
+
+def test_method_in_the_middle_of_another_with_slow_callbacks_reported():
+    check(KINDS[0], options=("-X", "dev"))
 
 
 @pytest.mark.soak
@@ -49,6 +65,30 @@ class Starter:
 
     def __del__(self):
         self.watcher.start()
+
+
+@pytest.mark.core
+def test_slot_is_not_taken_in_the_middle_of_its_event(loop):
+    """The next one to have it would be taken for the watcher that is called."""
+    others, called = [], []
+
+    def callback(watcher, revents):
+        watcher.stop()
+        for other in others:
+            other.start()
+        assert not watcher.active and not watcher.pending
+
+    watcher = loop.idle(callback)
+    # More than there are slots without this one's.
+    others += [
+        loop.idle(lambda other, revents: called.append(other)) for _ in range(100)
+    ]
+    watcher.start()
+    loop.start(EVRUN_NOWAIT)
+    assert called == []
+    assert set(loop.watchers()) == set(others)
+    loop.start(EVRUN_NOWAIT)
+    assert len(called) == len(others) and set(called) == set(others)
 
 
 @pytest.mark.core
