@@ -419,7 +419,7 @@ class Watcher:
         own = True
         while frame is not None:
             module, name = frame.f_globals.get("__name__"), frame.f_code.co_name
-            if module == __name__ and not own and name not in _CALLING_BACK:
+            if module == __name__ and not own and name not in _SLOTLESS:
                 busy = frame.f_locals.get("self") is self
             else:
                 busy = (
@@ -866,8 +866,8 @@ def _missing(self: Watcher, name: str) -> Any:
 
 _ptr_of: Any = vars(Watcher)["_ptr"].__get__
 
-# In the middle of these anything may be done to a watcher: they end with its callback.
-_CALLING_BACK = {"invoke", "checked"}
+# These go on without a slot: one ends with the callback, and two are around a method.
+_SLOTLESS = {"invoke", "checked", "wrapper"}
 
 # What frees the slots of watchers that libev has let go of, one after the other.
 _FREEING = {Queue.retire.__code__, Queue.sweep.__code__}
@@ -1599,7 +1599,8 @@ class Child(Watcher, kind="child"):
             ValueError: `pid` is negative.
             OverflowError: a number does not fit in a C int.
             Error: the loop is not the default loop, or closed, or the watcher is
-                active or pending.
+                active or pending, or is to change loops in the middle of one of its
+                methods.
 
         libev: ev_child_init
         """

@@ -432,6 +432,43 @@ def test_callback_whose_place_cannot_be_told_is_reported_without(
     assert [(args.exc_type, args.err_msg) for args in unraisable] == [(TypeError, None)]
 
 
+def test_report_without_the_means_for_a_traceback_is_a_short_one(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    def callback(watcher: Any, revents: int) -> None:
+        raise watcher.data
+
+    def format_exception(*args: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    monkeypatch.setattr("traceback.format_exception", format_exception)
+    for exc in (ValueError("worse"), Mute()):
+        loop.prepare(callback, exc).feed(EV_CUSTOM)
+        loop.start(EVRUN_NOWAIT)
+    line = callback.__code__.co_firstlineno + 1
+    head = (
+        f"Exception ignored in: {callback!r}\nTraceback (most recent call last):\n"
+        f'  File "{__file__}", line {line}, in callback\n'
+    )
+    assert capsys.readouterr().err == (
+        f"{head}ValueError: worse\n{head}Mute: <its message raises>\n"
+    )
+
+
+def test_exception_that_cffi_has_no_traceback_of_is_reported(
+    unraisable: list[Any],
+) -> None:
+    exc = MemoryError()
+    _dispatch._interrupted(MemoryError, exc, None)
+    [args] = unraisable
+    assert (args.exc_value, args.object) == (exc, _dispatch.mood_on_batch)
+
+
 def test_first_of_two_fatal_exceptions_is_raised(
     loop: Loop, unraisable: list[Any]
 ) -> None:

@@ -10,7 +10,17 @@ from interleaving import KINDS
 from running import UNCOMPILED
 from soak import FULL, scaled
 
-from mood_event import EV_CUSTOM, EVRUN_NOWAIT
+from mood_event import (
+    EV_CUSTOM,
+    EV_READ,
+    EV_WRITE,
+    EVRUN_NOWAIT,
+    Error,
+    Timer,
+    _dispatch,
+)
+from mood_event._dispatch import Queue
+from mood_event._ffi import lib
 
 PROGRAM = Path(__file__).with_name("interleaving.py")
 
@@ -89,6 +99,72 @@ def test_slot_is_not_taken_in_the_middle_of_its_event(loop):
     assert set(loop.watchers()) == set(others)
     loop.start(EVRUN_NOWAIT)
     assert len(called) == len(others) and set(called) == set(others)
+
+
+def test_stop_of_what_is_about_to_be_read_takes_its_event(loop, monkeypatch):
+    """C has collected a batch, and Python has not seen it yet."""
+    called, unpack = [], _dispatch._unpack
+
+    def interrupted(*args):
+        monkeypatch.setattr(_dispatch, "_unpack", unpack)
+        watchers[1].stop()
+        return unpack(*args)
+
+    watchers = [
+        loop.prepare(lambda watcher, revents: called.append(watcher)) for _ in range(3)
+    ]
+    for watcher in watchers:
+        watcher.start()
+    monkeypatch.setattr(_dispatch, "_unpack", interrupted)
+    loop.start(EVRUN_NOWAIT)
+    assert len(called) == 2 and set(called) == {watchers[0], watchers[2]}
+
+
+def test_use_in_the_middle_of_init_is_refused(loop, monkeypatch):
+    """What had the old struct as its own must not make it once more."""
+    discard, refusals = Timer._discard, []
+
+    def interrupted(timer):
+        discard(timer)
+        with pytest.raises(Error, match="is being configured anew") as refusal:
+            timer.priority = 1
+        refusals.append(refusal)
+
+    timer = loop.timer(1e4, 0.0, print)
+    timer.start()
+    timer.stop()
+    monkeypatch.setattr(Timer, "_discard", interrupted)
+    timer.__init__(2e4, 0.0, loop, print)
+    assert len(refusals) == 1
+    timer.start()
+    assert timer.active and timer.priority == 0
+
+
+def test_watch_starts_what_was_started_and_stopped_in_between(loop, pipe, monkeypatch):
+    """As aio.py watches a descriptor again."""
+    take = Queue.take
+
+    def interrupted(queue, watcher):
+        monkeypatch.setattr(Queue, "take", take)
+        watcher._watch(EV_READ)
+        slot = take(queue, watcher)
+        watcher.stop()
+        return slot
+
+    watcher = loop.io(pipe.reader, EV_READ, print)
+    lib.mood_io_gather(watcher._made())
+    monkeypatch.setattr(Queue, "take", interrupted)
+    watcher._watch(EV_READ)
+    assert watcher.active and loop.watchers() == [watcher]
+
+
+def test_modify_starts_what_was_stopped_in_between(loop, pipe):
+    """As aio.py does it, of a watcher that it believes to be active."""
+    watcher = loop.io(pipe.writer, EV_READ, print)
+    watcher.start()
+    watcher.stop()
+    watcher._modify(EV_WRITE)
+    assert (watcher.active, watcher.events) == (True, EV_WRITE)
 
 
 @pytest.mark.core

@@ -7,7 +7,8 @@ to come between two given steps, the test raises it there.
 import pytest
 from soak import scaled
 
-from mood_event import EV_CUSTOM, EVRUN_NOWAIT, _dispatch
+from mood_event import EV_CUSTOM, EV_TIMER, EVRUN_NOWAIT, _dispatch
+from mood_event.loop import _Once
 
 SEED = 20251
 
@@ -483,3 +484,21 @@ def test_second_interrupt_does_not_let_the_loop_go_on(loop, monkeypatch):
     assert len(seen) == 1
     loop.start(EVRUN_NOWAIT)
     assert len(seen) == len(set(seen)) == 3
+
+
+def test_once_that_an_interrupt_keeps_from_its_call_is_called_later(loop, monkeypatch):
+    seen = []
+    stop = _Once._stop
+
+    def interrupted(once, revents):
+        monkeypatch.setattr(_Once, "_stop", stop)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Once, "_stop", interrupted)
+    loop.once(None, 0, 0.0, seen.append)
+    with pytest.raises(KeyboardInterrupt):
+        loop.start()
+    assert seen == []
+    loop.start(EVRUN_NOWAIT)
+    assert seen == [EV_TIMER]
+    assert loop.watchers() == []

@@ -678,6 +678,36 @@ def test_unclosed_loop_tells_where_it_was_made(run_script, tmp_path):
 # -- what delivers in development mode ------------------------------------------------
 
 
+def test_watcher_that_is_being_stopped_is_not_called(run_script):
+    run_script(
+        script(
+            """
+loop = make()
+held = loop._queue.held
+
+def first(watcher, revents):
+    # As a `__del__` or a signal's handler leaves it that is half through with it.
+    busy()
+    held[second._slot] = None
+
+def third(watcher, revents):
+    busy()
+    held[second._slot] = second
+
+second = None
+for callback in (third, slow, first):
+    watcher = loop.prepare(callback)
+    watcher.feed(EV_CUSTOM)
+    if callback is slow:
+        second = watcher
+loop.start(EVRUN_NOWAIT)
+only(("first", "Prepare"), ("third", "Prepare"))
+"""
+        ),
+        options=DEV,
+    )
+
+
 @pytest.mark.parametrize("name", ["mood_on_batch", "mood_on_event"])
 def test_functions_that_time_deliver_as_the_others_do(name):
     """Line by line, but for what times: so that neither is changed alone."""
