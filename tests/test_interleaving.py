@@ -86,7 +86,8 @@ def test_slot_is_not_taken_in_the_middle_of_its_event(loop):
         watcher.stop()
         for other in others:
             other.start()
-        assert not watcher.active and not watcher.pending
+        assert not watcher.active
+        assert not watcher.pending
 
     watcher = loop.idle(callback)
     # More than there are slots without this one's.
@@ -98,7 +99,8 @@ def test_slot_is_not_taken_in_the_middle_of_its_event(loop):
     assert called == []
     assert set(loop.watchers()) == set(others)
     loop.start(EVRUN_NOWAIT)
-    assert len(called) == len(others) and set(called) == set(others)
+    assert len(called) == len(others)
+    assert set(called) == set(others)
 
 
 def test_stop_of_what_is_about_to_be_read_takes_its_event(loop, monkeypatch):
@@ -117,7 +119,8 @@ def test_stop_of_what_is_about_to_be_read_takes_its_event(loop, monkeypatch):
         watcher.start()
     monkeypatch.setattr(_dispatch, "_unpack", interrupted)
     loop.start(EVRUN_NOWAIT)
-    assert len(called) == 2 and set(called) == {watchers[0], watchers[2]}
+    assert len(called) == 2
+    assert set(called) == {watchers[0], watchers[2]}
 
 
 def test_use_in_the_middle_of_init_is_refused(loop, monkeypatch):
@@ -137,7 +140,8 @@ def test_use_in_the_middle_of_init_is_refused(loop, monkeypatch):
     timer.__init__(2e4, 0.0, loop, print)
     assert len(refusals) == 1
     timer.start()
-    assert timer.active and timer.priority == 0
+    assert timer.active
+    assert timer.priority == 0
 
 
 def test_watch_starts_what_was_started_and_stopped_in_between(loop, pipe, monkeypatch):
@@ -155,7 +159,8 @@ def test_watch_starts_what_was_started_and_stopped_in_between(loop, pipe, monkey
     lib.mood_io_gather(watcher._made())
     monkeypatch.setattr(Queue, "take", interrupted)
     watcher._watch(EV_READ)
-    assert watcher.active and loop.watchers() == [watcher]
+    assert watcher.active
+    assert loop.watchers() == [watcher]
 
 
 def test_modify_starts_what_was_stopped_in_between(loop, pipe):
