@@ -361,7 +361,11 @@ class Queue:
 
     def take(self, watcher: Any) -> int:
         """A slot for a watcher, which is held from here on; 0: it has got one."""
-        slot = self.free.pop() if self.free else self.new_slot()
+        # Not asked before: an interrupt in between can take the last one.
+        try:
+            slot = self.free.pop()
+        except IndexError:
+            slot = self.new_slot()
         if watcher._slot:
             # Meanwhile: a `__del__` or a signal's handler has started it.
             self.free.append(slot)

@@ -547,7 +547,10 @@ class Watcher:
             return
         # Queue.take, without the call.
         queue = self._queue
-        slot = queue.free.pop() if queue.free else queue.new_slot()
+        try:
+            slot = queue.free.pop()
+        except IndexError:
+            slot = queue.new_slot()
         if self._slot:
             queue.free.append(slot)
             Watcher.start(self)

@@ -49,6 +49,7 @@ STATES: "tuple[tuple[str, ...], ...]" = (
     ("start",),
     ("feed",),
     ("start", "feed"),
+    ("fill",),
     # More than one event: a batch.
     ("start", "feed", "feed_next"),
 )
@@ -56,11 +57,15 @@ SEQUENCES = (
     *(("start", "stop"), ("stop", "start"), ("stop", "feed"), ("feed", "run")),
     *(("init", "start"), ("start", "init"), ("stop", "init")),
     *(("move",), ("move", "start"), ("stop", "move", "start"), ("move", "feed")),
+    *(("start_next",), ("close",), ("start", "close"), ("stop", "close", "start")),
     # Whoever takes the slot next must not be taken for the watcher.
     ("stop", "start_next"),
 )
 # What the one in the middle may be told, and the other one about it.
-REFUSALS = ("cannot ", "is being configured anew", "must not change the loop")
+REFUSALS = (
+    *("cannot ", "is being configured anew", "must not change the loop"),
+    *("the loop is closed", "the loop is running"),
+)
 
 _other_loops: "list[Any]" = []
 
@@ -81,6 +86,7 @@ class Interleaving:
         self.loops = (self.loop, self.other_loop)
         self.problems: list[str] = []
         self.fed_next = 0
+        self.fillers: list[Any] = []
         self.arguments = ARGUMENTS.get(kind, lambda: (0.0, 3600.0))()
         factory = getattr(self.loop, kind.rpartition(" ")[2])
         self.watcher: Any = factory(*self.arguments, self.callback)
@@ -128,8 +134,19 @@ class Interleaving:
         self.watcher.keepalive = False
 
     def run(self) -> None:
-        for loop in self.loops:
+        for loop in self.open_loops():
             loop.start(EVRUN_NOWAIT)
+
+    def fill(self) -> None:
+        """Leave one slot."""
+        self.watcher.start()
+        self.watcher.stop()
+        while len(self.loop._queue.free) > 1:
+            self.fillers.append(self.loop.timer(3600.0, 0.0, self.next_callback))
+            self.fillers[-1].start()
+
+    def close(self) -> None:
+        self.loop.close()
 
     def start_next(self) -> None:
         self.next.start()
@@ -137,6 +154,9 @@ class Interleaving:
     def feed_next(self) -> None:
         self.fed_next += 1
         self.next.feed(EV_CUSTOM)
+
+    def stop_next(self) -> None:
+        self.next.stop()
 
     def attempt(self, name: str) -> None:
         try:
@@ -179,9 +199,12 @@ class Interleaving:
 
     # -- what is to be true
 
+    def open_loops(self) -> "list[Loop]":
+        return [loop for loop in self.loops if loop._queue.open]
+
     def check_slots(self) -> None:
         """Every slot is held or free, and what libev knows is held."""
-        for loop in self.loops:
+        for loop in self.open_loops():
             self.check_slots_of(loop)
 
     def check_slots_of(self, loop: Loop) -> None:
@@ -206,7 +229,7 @@ class Interleaving:
         loop.verify()
 
     def active_count(self, loop: Loop) -> int:
-        watchers = (self.watcher, self.next)
+        watchers = (self.watcher, self.next, *self.fillers)
         return sum(watcher.loop is loop and watcher.active for watcher in watchers)
 
     def check_held(self) -> None:
@@ -215,28 +238,23 @@ class Interleaving:
             held = watcher.loop._queue.held
             if (watcher.active or watcher.pending) and watcher not in held:
                 self.problems.append(f"{watcher!r} is not held")
-        for loop in self.loops:
+        for loop in self.open_loops():
             if lib.mood_active_count(loop._queue.c) > self.active_count(loop):
                 self.problems.append("libev has a struct that the watcher has not")
             loop.verify()
-
-    def close(self) -> None:
-        for loop in self.loops:
-            loop.close()
 
     def check_use(self) -> None:
         """The watcher can be started, is called, and can be stopped."""
         if self.fed_next:
             self.attempt("run")
-        if self.fed_next:
+        if self.fed_next and self.loop._queue.open:
             self.problems.append("an event is lost")
-        self.next.stop()
+        self.attempt("stop_next")
         for name in ("start", "run", "feed", "run", "stop"):
             self.attempt(name)
         if self.watcher.active or self.watcher.pending:
             self.problems.append(f"{self.watcher!r} was stopped")
         self.check_slots()
-        self.close()
 
 
 def main(kind: str, *options: str) -> int:
@@ -261,10 +279,11 @@ def main(kind: str, *options: str) -> int:
             is_place = interleaving.interrupt(method, at, names, instructions)
             if instructions:
                 interleaving.check_held()
-                interleaving.close()
             else:
                 interleaving.check_slots()
                 interleaving.check_use()
+            for loop in interleaving.loops:
+                loop.close()
             if interleaving.problems:
                 failed += 1
                 where = f"{method}[{at}: {' '.join(names)}] of {state or 'a new one'}"
