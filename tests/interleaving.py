@@ -33,10 +33,10 @@ EMBEDDABLE = mood_event.embeddable_backends()
 ARGUMENTS: "dict[str, Callable[[], tuple[Any, ...]]]" = {
     "io": lambda: (READABLE, EV_READ),
     "timer": lambda: (0.0, 0.0),
-    "periodic": lambda: (0.0, 3600.0),
     "scheduler": lambda: (lambda watcher, now: now + 3600.0,),
-    "stat": lambda: (os.devnull, 0.0),
     "embed": lambda: (other_loop(),),
+    "periodic": lambda: (0.0, 3600.0),
+    "stat": lambda: (os.devnull, 0.0),
     "idle": tuple,
     "prepare": tuple,
     "async_": tuple,
