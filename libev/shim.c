@@ -413,7 +413,7 @@ static int mood_spill(struct mood_loop *l, int position)
  * its subject. Only Python knows how much of a batch it has delivered. */
 static void settle(struct mood_loop *l)
 {
-    if (l->count) {
+    if (l->count && !python_is_gone()) {
         if (l->collecting)
             mood_spill(l, 0);
         else
@@ -586,7 +586,7 @@ static void on_event(struct ev_loop *ev, ev_watcher *evw, int revents)
 /* Invoke all that is pending: Loop.invoke(), and libev without Loop.callback. */
 static void invoke(struct mood_loop *l)
 {
-    if (l->failed) {
+    if (l->failed && !python_is_gone()) {
         l->failed = 0;
         mood_on_failed(l->id);
     }
