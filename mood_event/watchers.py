@@ -542,7 +542,7 @@ class Watcher:
         slot = self._slot
         if slot:
             error = _start(self._ptr, 0)
-            if error and self._must_repeat("start", self._queue, slot, 0, error):
+            if error and self._must_repeat("start", slot, 0, error):
                 Watcher.start(self)
             return
         # Queue.take, without the call.
@@ -559,9 +559,7 @@ class Watcher:
         self._slot = slot
         ptr = self._ptr
         error = self._make(slot) if ptr is _NULL else _start(ptr, slot)
-        if (error or self._slot != slot) and self._must_repeat(
-            "start", queue, 0, slot, error
-        ):
+        if (error or self._slot != slot) and self._must_repeat("start", 0, slot, error):
             Watcher.start(self)
 
     def stop(self) -> None:
@@ -586,14 +584,11 @@ class Watcher:
         elif result:
             self._settle("stop", result, slot)
 
-    def _must_repeat(
-        self, method: str, queue: Queue, had: int, slot: int, result: int
-    ) -> bool:
+    def _must_repeat(self, method: str, had: int, slot: int, result: int) -> bool:
         """Look after the slot that C was given for what then failed, or lost it.
 
         Args:
             method: what is to be done, for an exception.
-            queue: the queue of the slots.
             had: the slot that the watcher had before, or 0.
             slot: the one that it took for this, and that C was given, or 0.
             result: what the shim's function has returned.
@@ -604,6 +599,7 @@ class Watcher:
         Raises:
             Error, OSError, MemoryError: the shim refuses.
         """
+        queue = self._queue
         if result == _UNMADE:
             # An interrupt has left it like that, or is just between two steps.
             result = self._make(0)
@@ -640,7 +636,7 @@ class Watcher:
         slot = 0 if had else queue.take(self)
         result = reset(ptr, slot)
         if (result < 0 or (slot and self._slot != slot)) and self._must_repeat(
-            "reset", queue, had, slot, result
+            "reset", had, slot, result
         ):
             Watcher._reset(self, reset)
         elif result:
@@ -754,7 +750,7 @@ class Watcher:
         slot = 0 if had else queue.take(self)
         error = lib.mood_feed(ptr, slot, revents)
         if (error or (slot and self._slot != slot)) and self._must_repeat(
-            "feed", queue, had, slot, error
+            "feed", had, slot, error
         ):
             Watcher.feed(self, revents)
 
@@ -980,7 +976,7 @@ class Io(Watcher, kind="io"):
         slot = 0 if had else queue.take(self)
         error = _io_watch(self._ptr, slot, events)
         if (error or (slot and self._slot != slot)) and self._must_repeat(
-            "start", queue, had, slot, error
+            "start", had, slot, error
         ):
             self._watch(events)
         self._events = events
